@@ -1,0 +1,229 @@
+import CAshlar
+
+// The C interface, under our own names; the drop-in library gives them the C library's as well.
+//
+// The entry of each function is the hot path, and everything out of the ordinary is a call in tail position, so that
+// the entry needs no frame. Errors are those of POSIX: a null pointer and ENOMEM when memory is out, EINVAL for an
+// alignment that is none. A pointer that is no live block is a fault: reported, and fatal by default.
+
+private let ENOMEM: Int32 = 12
+private let EINVAL: Int32 = 22
+
+/// - Returns: `size` bytes aligned to 16, or null with ENOMEM. A size of 0 gets a block of its own. O(1).
+@c(ashlar_malloc)
+public func ashlarMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
+  HotPath.allocate(size, otherwise: { slowMalloc(size) }, twice: { mallocAfterHandingOutTwice($0, size) })
+}
+
+/// Takes a block back; null is nothing to do. Leaves errno alone. O(1).
+@c(ashlar_free)
+public func ashlarFree(_ pointer: UnsafeMutableRawPointer?) {
+  HotPath.free(pointer, otherwise: { slowFree(pointer) })
+}
+
+@inline(never)
+@c(internal_ashlar_malloc)
+func slowMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
+  allocate(Request(size: Int(bitPattern: size)), Site(caller: ashlar_caller()))
+}
+
+@inline(never)
+@c(internal_ashlar_free)
+func slowFree(_ pointer: UnsafeMutableRawPointer?) {
+  guard pointer != nil, let heap = Heap.shared else { return }
+  heap.pointee.free(UserPointer(pointer))
+}
+
+@inline(never)
+@c(internal_ashlar_malloc_after_twice)
+func mallocAfterHandingOutTwice(_ address: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
+  Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+  return slowMalloc(size)
+}
+
+// Sizes above the largest Int come in as negative ones, which no request can have.
+@inline(__always)
+private func allocate(_ request: Request, _ site: @autoclosure () -> Site) -> UnsafeMutableRawPointer? {
+  guard let user = Heap.shared?.pointee.allocate(request, site: site()) else {
+    ashlar_os_set_errno(ENOMEM)
+    return nil
+  }
+  return user.raw
+}
+
+/// - Returns: `count * size` zeroed bytes, or null with ENOMEM, also when the product overflows.
+@c(ashlar_calloc)
+public func ashlarCalloc(_ count: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
+  let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
+  guard !overflow else { return outOfMemory() }
+  guard bytes <= UInt(bitPattern: ThreadCache.routedSize), let block = HotPath.allocate(bytes, otherwise: { nil }, twice: refuse)
+  else { return slowCalloc(bytes) }
+  block.initializeMemory(as: UInt8.self, repeating: 0, count: Int(bitPattern: bytes))
+  return block
+}
+
+private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
+  Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+  return nil
+}
+
+@inline(never)
+private func slowCalloc(_ bytes: UInt) -> UnsafeMutableRawPointer? {
+  allocate(Request(size: Int(bitPattern: bytes), zeroed: true), Site(caller: ashlar_caller()))
+}
+
+private func outOfMemory() -> UnsafeMutableRawPointer? {
+  ashlar_os_set_errno(ENOMEM)
+  return nil
+}
+
+/// Resizes a block, keeping its contents up to the smaller size. A null pointer asks for a new block. A size of 0
+/// resizes to the smallest block there is.
+///
+/// - Returns: the block, moved or not; or null, with ENOMEM and the old block as it was, or EINVAL when a fault was
+///   reported and the handler returned.
+@c(ashlar_realloc)
+public func ashlarRealloc(_ pointer: UnsafeMutableRawPointer?, _ size: UInt) -> UnsafeMutableRawPointer? {
+  guard let heap = Heap.shared else { return outOfMemory() }
+  let site = Site(caller: ashlar_caller())
+  switch heap.pointee.reallocate(UserPointer(pointer), Request(size: Int(bitPattern: size)), site: site) {
+  case .done(let user): return user.raw
+  case .outOfMemory: return outOfMemory()
+  case .invalid:
+    ashlar_os_set_errno(EINVAL)
+    return nil
+  }
+}
+
+/// As `ashlar_realloc` to `count * size` bytes; null with ENOMEM when the product overflows.
+@c(ashlar_reallocarray)
+public func ashlarReallocarray(
+  _ pointer: UnsafeMutableRawPointer?, _ count: UInt, _ size: UInt
+) -> UnsafeMutableRawPointer? {
+  let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
+  return overflow ? outOfMemory() : ashlarRealloc(pointer, bytes)
+}
+
+// MARK: Alignment
+
+@inline(never)
+private func aligned(_ alignment: UInt, _ size: UInt, _ error: inout Int32) -> UnsafeMutableRawPointer? {
+  guard let alignment = Alignment(alignment) else {
+    error = EINVAL
+    return nil
+  }
+  let request = Request(size: Int(bitPattern: size), alignment: alignment.value)
+  guard let user = Heap.shared?.pointee.allocate(request, site: Site(caller: ashlar_caller())) else {
+    error = ENOMEM
+    return nil
+  }
+  return user.raw
+}
+
+private func alignedOrErrno(_ alignment: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
+  var error: Int32 = 0
+  let block = aligned(alignment, size, &error)
+  if error != 0 { ashlar_os_set_errno(error) }
+  return block
+}
+
+/// - Returns: `size` bytes aligned to `alignment`, or null, with EINVAL when that is not a power of two up to 2^40, or
+///   ENOMEM. The size need not be a multiple of the alignment (C17 DR 460).
+@c(ashlar_aligned_alloc)
+public func ashlarAlignedAlloc(_ alignment: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
+  alignedOrErrno(alignment, size)
+}
+
+/// As `ashlar_aligned_alloc`.
+@c(ashlar_memalign)
+public func ashlarMemalign(_ alignment: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
+  alignedOrErrno(alignment, size)
+}
+
+/// Stores a block of `size` bytes aligned to `alignment` in `result`.
+///
+/// - Returns: 0; EINVAL when the alignment is not a power of two multiple of the size of a pointer; or ENOMEM.
+///   `result` and errno are left alone on failure.
+@c(ashlar_posix_memalign)
+public func ashlarPosixMemalign(
+  _ result: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, _ alignment: UInt, _ size: UInt
+) -> Int32 {
+  guard alignment % UInt(MemoryLayout<UInt>.size) == 0, let result else { return EINVAL }
+  var error: Int32 = 0
+  guard let block = aligned(alignment, size, &error) else { return error }
+  result.pointee = block
+  return 0
+}
+
+/// - Returns: `size` bytes aligned to a page, or null with ENOMEM.
+@c(ashlar_valloc)
+public func ashlarValloc(_ size: UInt) -> UnsafeMutableRawPointer? {
+  alignedOrErrno(UInt(bitPattern: System.pageBytes), size)
+}
+
+/// As `ashlar_valloc`, with the size rounded up to whole pages.
+@c(ashlar_pvalloc)
+public func ashlarPvalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
+  let page = UInt(bitPattern: System.pageBytes)
+  let (sum, overflow) = size.addingReportingOverflow(page - 1)
+  return overflow ? outOfMemory() : alignedOrErrno(page, sum & ~(page - 1))
+}
+
+// MARK: Sized free, usable size, trim
+
+/// As `ashlar_free`; it is a fault when the block is smaller than `size` (C23).
+@c(ashlar_free_sized)
+public func ashlarFreeSized(_ pointer: UnsafeMutableRawPointer?, _ size: UInt) {
+  guard pointer != nil, let heap = Heap.shared else { return }
+  heap.pointee.free(UserPointer(pointer), size: Int(bitPattern: size))
+}
+
+/// As `ashlar_free_sized` (C23).
+@c(ashlar_free_aligned_sized)
+public func ashlarFreeAlignedSized(_ pointer: UnsafeMutableRawPointer?, _ alignment: UInt, _ size: UInt) {
+  ashlarFreeSized(pointer, size)
+}
+
+/// - Returns: bytes that may be used from `pointer` on, at least what was asked for; 0 for null. It is a fault when
+///   `pointer` is no live block, and 0 is returned then if the handler returns.
+@c(ashlar_malloc_usable_size)
+public func ashlarMallocUsableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt {
+  guard pointer != nil, let heap = Heap.shared else { return 0 }
+  return UInt(bitPattern: heap.pointee.usableSize(UserPointer(pointer)))
+}
+
+/// Gives free pages back to the system. `pad` is ignored.
+///
+/// - Returns: 1, as the C library does when it has given memory back.
+@c(ashlar_malloc_trim)
+public func ashlarMallocTrim(_ pad: UInt) -> Int32 {
+  Heap.shared?.pointee.trim()
+  return 1
+}
+
+// MARK: Diagnostics
+
+/// Replaces what happens on a fault, null for the default: one line on standard error, then abort().
+@c(ashlar_set_fault_handler)
+public func ashlarSetFaultHandler(_ handler: ashlar_fault_handler?) { Fault.handler = handler }
+
+/// - Returns: 1 when all of the allocator's records agree. The threads must be quiet.
+@c(ashlar_check_invariants)
+public func ashlarCheckInvariants() -> Int32 {
+  guard let heap = Heap.shared else { return 1 }
+  return heap.pointee.checkInvariants() ? 1 : 0
+}
+
+/// Prints the counters of each level and class in use to standard error.
+@c(ashlar_print_statistics)
+public func ashlarPrintStatistics() { Heap.shared?.pointee.printStatistics() }
+
+/// Switches the recording of allocation sites on (1) or off (0).
+@c(ashlar_track)
+public func ashlarTrack(_ on: Int32) { Heap.shared?.pointee.setTracking(on != 0) }
+
+/// Prints live blocks grouped by site to standard error.
+///
+/// - Returns: how many blocks allocated while tracking was on are live.
+@c(ashlar_report_leaks)
+public func ashlarReportLeaks() -> UInt { UInt(bitPattern: Heap.shared?.pointee.tracker.report() ?? 0) }

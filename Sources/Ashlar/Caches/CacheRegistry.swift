@@ -1,0 +1,69 @@
+/// All thread caches ever made, in a list that only grows.
+///
+/// A thread that ends leaves its cache, emptied, for the next one that begins; so there are never more caches than
+/// there were threads at once, and a reader may walk the list at any time without a lock.
+package struct CacheRegistry {
+  // Words: lock, first cache, 1 while routes are closed.
+  private let state: UnsafeMutablePointer<UInt>
+  private let metadata: MetadataMemory
+
+  package static let bytes = 64
+
+  /// `state` is `bytes` long and zero.
+  package init(state: UnsafeMutableRawPointer, metadata: MetadataMemory) {
+    self.state = state.assumingMemoryBound(to: UInt.self)
+    self.metadata = metadata
+  }
+
+  package var lock: Lock { Lock(SharedWord(state)) }
+  private var first: SharedWord { SharedWord(state + 1) }
+
+  /// A cache for the calling thread, left behind by another one or new; nil when memory is out. O(threads).
+  package func adopt(capacity: (SizeClass) -> Int) -> ThreadCache? {
+    lock.withLock {
+      if let cache = abandoned() {
+        HardwareMemory.storeReleasing(1, to: cache.owned)
+        return cache
+      }
+      guard let memory = metadata.take(ThreadCache.bytes) else { return nil }
+      let cache = ThreadCache(memory)
+      cache.lay(capacity: capacity)
+      cache.setRoutes(open: state[2] == 0)
+      HardwareMemory.store(1, to: cache.owned)
+      HardwareMemory.store(HardwareMemory.load(first), to: cache.nextCache)
+      HardwareMemory.storeReleasing(UInt(bitPattern: memory), to: first)
+      return cache
+    }
+  }
+
+  private func abandoned() -> ThreadCache? {
+    var found: ThreadCache?
+    visit { cache in
+      if HardwareMemory.loadAcquiring(cache.owned) == 0 { found = cache }
+      return found == nil
+    }
+    return found
+  }
+
+  /// Leaves an emptied cache for another thread.
+  package func abandon(_ cache: ThreadCache) { HardwareMemory.storeReleasing(0, to: cache.owned) }
+
+  /// Opens the hot path of every thread, or closes it, now and for threads to come.
+  package func setRoutes(open: Bool) {
+    lock.withLock {
+      state[2] = open ? 0 : 1
+      visit { cache in
+        cache.setRoutes(open: open)
+        return true
+      }
+    }
+  }
+
+  /// Calls `body` with every cache until it answers false.
+  package func visit(_ body: (ThreadCache) -> Bool) {
+    var next = HardwareMemory.loadAcquiring(first)
+    while let memory = UnsafeMutableRawPointer(bitPattern: next), body(ThreadCache(memory)) {
+      next = HardwareMemory.load(ThreadCache(memory).nextCache)
+    }
+  }
+}

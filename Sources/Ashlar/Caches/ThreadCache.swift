@@ -1,0 +1,177 @@
+import CAshlar
+
+/// One thread's free blocks: for each size class a bin, an array of blocks with a count.
+///
+/// The hot path finds its bin through two routes that lie in the cache itself: one from the size asked, one from a
+/// block's tag. Every tag that is not that of a live small block routes to the *null bin* (the cache's first bytes,
+/// zero), which is always empty and always full, so that "is it live, is it ours, is there room" is one comparison. Routing everything to the null bin
+/// is also how a mode that wants to see every call (the tracker) takes the hot path away and gives it back.
+///
+/// Owned by one thread. Others only read counts, and slots for a report, and write routes; these are therefore
+/// relaxed atomics, which cost nothing. The memory is metadata and never unmapped.
+package struct ThreadCache {
+  package let address: UnsafeMutableRawPointer
+
+  @inline(__always)
+  package init(_ address: UnsafeMutableRawPointer) { self.address = address }
+
+  // The layout, in bytes. `ashlar_empty_cache` has the same one, up to the table of bins.
+  private enum Offset {
+    static let nextCache = 32
+    static let owned = 40
+    static let sizeRoutes = 64
+    static let tagRoutes = 640
+    static let bins = 2688
+    static let firstBin = 3264
+  }
+
+  /// The largest size with a route of its own.
+  package static let routedSize = 1024
+
+  package static var bytes: Int {
+    var total = Offset.firstBin
+    for index in 0..<SizeClass.count { total += Bin.bytes(SizeClass(index: index)) }
+    return total
+  }
+
+  /// The calling thread's cache; the empty one if it has none.
+  @inline(__always)
+  package static var current: ThreadCache { ThreadCache(ashlar_cache().unsafelyUnwrapped) }
+
+  package var isEmptyCache: Bool { address == ashlar_no_cache() }
+
+  // MARK: Routes
+
+  @inline(__always)
+  private func route(_ table: Int, _ index: Int) -> SharedWord {
+    SharedWord((address + table).assumingMemoryBound(to: UInt.self) + index)
+  }
+
+  @inline(__always)
+  private func follow(_ table: Int, _ index: Int) -> Bin {
+    Bin(UnsafeMutableRawPointer(bitPattern: HardwareMemory.load(route(table, index))).unsafelyUnwrapped)
+  }
+
+  /// The bin to allocate `size` bytes from, at most `routedSize`.
+  @inline(__always)
+  package func bin(routing size: UInt) -> Bin { follow(Offset.sizeRoutes, Int(bitPattern: (size &+ 15) &>> 4)) }
+
+  /// The bin that a block with this tag is freed to.
+  @inline(__always)
+  package func bin(routing tag: Tag) -> Bin { follow(Offset.tagRoutes, Int(tag.value)) }
+
+  /// The bin of a class, whatever the routes say.
+  @inline(__always)
+  package func bin(_ sizeClass: SizeClass) -> Bin { follow(Offset.bins, sizeClass.index) }
+
+  /// Sets up bins and routes in zeroed memory, the routes closed. `capacity` answers how many blocks a bin of a class
+  /// may hold, at most two magazines.
+  package func lay(capacity: (SizeClass) -> Int) {
+    var next = address + Offset.firstBin
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      HardwareMemory.store(UInt(bitPattern: next), to: route(Offset.bins, index))
+      bin(sizeClass).capacity = UInt(capacity(sizeClass))
+      next += Bin.bytes(sizeClass)
+    }
+    for tag in 0..<256 { HardwareMemory.store(UInt(bitPattern: address), to: route(Offset.tagRoutes, tag)) }
+    setRoutes(open: false)
+  }
+
+  /// Points the routes at the bins, or all of them at the null bin. Any thread may do it to any cache: the owner
+  /// goes by the old or the new route at each call.
+  package func setRoutes(open: Bool) {
+    for granules in 0...(Self.routedSize / 16) {
+      setRoute(route(Offset.sizeRoutes, granules), to: SizeClass(holding: granules * 16), open)
+    }
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      setRoute(route(Offset.tagRoutes, Int(Tag.free(sizeClass).live.value)), to: sizeClass, open)
+    }
+  }
+
+  private func setRoute(_ route: SharedWord, to sizeClass: SizeClass, _ open: Bool) {
+    let bin = HardwareMemory.load(self.route(Offset.bins, sizeClass.index))
+    HardwareMemory.store(open ? bin : UInt(bitPattern: address), to: route)
+  }
+
+  // MARK: Registry
+
+  /// The cache registered before this one; written once.
+  package var nextCache: SharedWord { SharedWord(address + Offset.nextCache) }
+  /// 1 while a thread owns it, 0 while it waits for one.
+  package var owned: SharedWord { SharedWord(address + Offset.owned) }
+}
+
+/// The blocks of one class in a thread's cache.
+package struct Bin {
+  private let address: UnsafeMutableRawPointer
+
+  @inline(__always)
+  package init(_ address: UnsafeMutableRawPointer) { self.address = address }
+
+  private static var headerBytes: Int { 24 }
+
+  package static func bytes(_ sizeClass: SizeClass) -> Int { headerBytes + 2 * sizeClass.batch * 8 }
+
+  @inline(__always)
+  private var countWord: SharedWord { SharedWord(address) }
+  @inline(__always)
+  private var allocationWord: SharedWord { SharedWord(address + 16) }
+
+  /// Blocks in the bin.
+  @inline(__always)
+  package var count: UInt {
+    get { HardwareMemory.load(countWord) }
+    nonmutating set { HardwareMemory.store(newValue, to: countWord) }
+  }
+
+  /// Blocks that it may hold. Set before the cache has its first owner, and never changed.
+  @inline(__always)
+  package var capacity: UInt {
+    get { (address + 8).assumingMemoryBound(to: UInt.self).pointee }
+    nonmutating set { (address + 8).assumingMemoryBound(to: UInt.self).pointee = newValue }
+  }
+
+  /// Allocations ever made from it.
+  @inline(__always)
+  package var allocations: UInt {
+    get { HardwareMemory.load(allocationWord) }
+    nonmutating set { HardwareMemory.store(newValue, to: allocationWord) }
+  }
+
+  @inline(__always)
+  package var slots: UnsafeMutablePointer<UInt> {
+    (address + Self.headerBytes).assumingMemoryBound(to: UInt.self)
+  }
+
+  @inline(__always)
+  package subscript(index: UInt) -> UInt {
+    get { HardwareMemory.load(SharedWord(slots + Int(bitPattern: index))) }
+    nonmutating set { HardwareMemory.store(newValue, to: SharedWord(slots + Int(bitPattern: index))) }
+  }
+
+  /// Takes the block put in last; nil when the bin is empty.
+  @inline(__always)
+  package func pop() -> UInt? {
+    let (left, isEmpty) = count.subtractingReportingOverflow(1)
+    guard !isEmpty else { return nil }
+    count = left
+    allocations &+= 1
+    return self[left]
+  }
+
+  /// Forgets the `leaving` blocks that have been in it longest.
+  package func dropFirst(_ leaving: Int) {
+    let left = Int(count) - leaving
+    for index in 0..<left { self[UInt(index)] = self[UInt(index + leaving)] }
+    count = UInt(left)
+  }
+
+  /// Whether the bin holds a block; for reports, so the answer may be stale for another thread's bin.
+  package func holds(_ block: BlockBase) -> Bool {
+    let count = min(count, capacity)
+    for index in 0..<count where self[index] == block.address { return true }
+    return false
+  }
+}

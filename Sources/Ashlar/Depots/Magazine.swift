@@ -1,0 +1,48 @@
+/// A batch of free blocks of one class, on its way between threads.
+///
+/// A magazine lies in metadata memory, never in a user's, and is never unmapped. It is owned by one thread at a
+/// time: whoever popped it, until it is pushed.
+package struct Magazine {
+  package static let capacity = 64
+  /// Header line, then the slots.
+  package static let bytes = 64 + capacity * 8
+
+  package let address: UInt
+
+  package init(_ address: UInt) { self.address = address }
+
+  private var words: UnsafeMutablePointer<UInt> {
+    UnsafeMutablePointer(bitPattern: address).unsafelyUnwrapped
+  }
+
+  /// Blocks in it.
+  package var count: Int {
+    get { Int(bitPattern: words[1]) }
+    nonmutating set { words[1] = UInt(bitPattern: newValue) }
+  }
+
+  /// Addresses of the blocks, the first `count` of them valid.
+  package var slots: UnsafeMutablePointer<UInt> { words + 8 }
+
+  /// Fills an empty magazine with `count` blocks.
+  package func fill(from blocks: UnsafeMutablePointer<UInt>, _ count: Int) {
+    slots.update(from: blocks, count: count)
+    self.count = count
+  }
+
+  package func holds(_ block: BlockBase) -> Bool {
+    for index in 0..<min(count, Self.capacity) where slots[index] == block.address { return true }
+    return false
+  }
+}
+
+/// Magazines link through their first word.
+package struct MagazineLinks: StackLinks {
+  @inline(__always)
+  package init() {}
+
+  @inline(__always)
+  package func link(of node: UInt) -> SharedWord {
+    SharedWord(UnsafeMutableRawPointer(bitPattern: node).unsafelyUnwrapped)
+  }
+}

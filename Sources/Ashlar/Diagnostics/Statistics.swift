@@ -1,0 +1,144 @@
+/// What the allocator holds and has done.
+///
+/// Exact when no thread is inside the allocator; otherwise each figure is of some moment during the call. Bytes are
+/// those of the blocks, that is, sizes rounded up to their class.
+public struct Statistics: Sendable {
+  /// The figures of one level, or of one size class.
+  public struct Figures: Sendable, Equatable {
+    /// Allocations since the start.
+    public var allocations = 0
+    /// Blocks freed since the start.
+    public var frees = 0
+    /// Blocks that are live.
+    public var liveBlocks = 0
+    /// Bytes of the blocks that are live.
+    public var liveBytes = 0
+
+    public init() {}
+
+    init(allocations: Int, liveBlocks: Int, liveBytes: Int) {
+      self.allocations = allocations
+      self.liveBlocks = liveBlocks
+      self.liveBytes = liveBytes
+      frees = allocations - liveBlocks
+    }
+
+    static func + (left: Figures, right: Figures) -> Figures {
+      Figures(
+        allocations: left.allocations + right.allocations, liveBlocks: left.liveBlocks + right.liveBlocks,
+        liveBytes: left.liveBytes + right.liveBytes)
+    }
+  }
+
+  public var small = Figures()
+  public var medium = Figures()
+  public var large = Figures()
+  public var huge = Figures()
+
+  public init() {}
+
+  /// All four levels together.
+  public var total: Figures { small + medium + large + huge }
+}
+
+/// Counts that no other record holds: medium blocks, and small ones served without a cache.
+struct HeapCounters {
+  private let state: UnsafeMutablePointer<UInt>
+
+  static let bytes = (2 * BuddyTables.orders + SizeClass.count) * 8
+
+  /// `state` is `bytes` long and zero.
+  init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+
+  private func allocated(_ order: Int) -> SharedWord { SharedWord(state + order) }
+  private func live(_ order: Int) -> SharedWord { SharedWord(state + BuddyTables.orders + order) }
+  private func uncached(_ sizeClass: SizeClass) -> SharedWord {
+    SharedWord(state + 2 * BuddyTables.orders + sizeClass.index)
+  }
+
+  func countMedium(_ order: Int) {
+    HardwareMemory.add(1, to: allocated(order))
+    HardwareMemory.add(1, to: live(order))
+  }
+  func uncountMedium(_ order: Int) { HardwareMemory.add(UInt(bitPattern: -1), to: live(order)) }
+  func countUncached(_ sizeClass: SizeClass) { HardwareMemory.add(1, to: uncached(sizeClass)) }
+
+  func medium(_ order: Int) -> Statistics.Figures {
+    let blocks = Int(bitPattern: HardwareMemory.load(live(order)))
+    return Statistics.Figures(
+      allocations: Int(bitPattern: HardwareMemory.load(allocated(order))), liveBlocks: blocks,
+      liveBytes: blocks * (Region.unitBytes << order))
+  }
+
+  func uncachedAllocations(_ sizeClass: SizeClass) -> Int { Int(bitPattern: HardwareMemory.load(uncached(sizeClass))) }
+}
+
+extension Heap {
+  /// O(size classes × threads).
+  package func statistics() -> Statistics {
+    var result = Statistics()
+    for index in 0..<SizeClass.count { result.small = result.small + statistics(of: SizeClass(index: index)) }
+    for order in 0..<BuddyTables.orders { result.medium = result.medium + counters.medium(order) }
+    result.large = figures(direct.counts(huge: false))
+    result.huge = figures(direct.counts(huge: true))
+    return result
+  }
+
+  /// Figures of one size class. Blocks that are neither at home nor free in a cache or magazine are live.
+  package func statistics(of sizeClass: SizeClass) -> Statistics.Figures {
+    var allocations = counters.uncachedAllocations(sizeClass)
+    var live = slabs.takenCount(sizeClass) - depots.blockCount(sizeClass)
+    registry.visit { cache in
+      let bin = cache.bin(sizeClass)
+      allocations += Int(bin.allocations)
+      live -= Int(bin.count)
+      return true
+    }
+    return Statistics.Figures(allocations: allocations, liveBlocks: live, liveBytes: live * sizeClass.size)
+  }
+
+  package func statistics(ofOrder order: Int) -> Statistics.Figures { counters.medium(order) }
+
+  private func figures(_ counts: DirectMappings.Counts) -> Statistics.Figures {
+    Statistics.Figures(allocations: counts.allocations, liveBlocks: counts.liveBlocks, liveBytes: counts.liveBytes)
+  }
+
+  /// A line a level, and a line for each class in use, on standard error.
+  package func printStatistics() {
+    let all = statistics()
+    for level in Level.allCases { Self.print(level.name, nil, Self.figures(of: level, in: all)) }
+    for index in 0..<SizeClass.count {
+      let figures = statistics(of: SizeClass(index: index))
+      if figures.allocations > 0 { Self.print("class", SizeClass(index: index).size, figures) }
+    }
+  }
+
+  private static func figures(of level: Level, in all: Statistics) -> Statistics.Figures {
+    switch level {
+    case .small: all.small
+    case .medium: all.medium
+    case .large: all.large
+    case .huge: all.huge
+    }
+  }
+
+  private static func print(_ name: StaticString, _ size: Int?, _ figures: Statistics.Figures) {
+    LineWriter.report { line in
+      line.append("ashlar: ")
+      line.append(name)
+      if let size {
+        line.append(" ")
+        line.append(size: size)
+      }
+      line.append(": ")
+      line.append(figures.allocations)
+      line.append(" allocations, ")
+      line.append(figures.frees)
+      line.append(" frees, ")
+      line.append(figures.liveBlocks)
+      line.append(" live, ")
+      line.append(figures.liveBytes)
+      line.append(" bytes live")
+    }
+  }
+}

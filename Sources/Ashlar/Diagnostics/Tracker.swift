@@ -1,0 +1,166 @@
+/// Where a block was allocated: a line of a Swift file, or the return address of a C call.
+package struct Site {
+  /// Start of the file's name, or the return address.
+  package var address: UInt
+  package var fileLength: Int
+  /// 0 for a return address.
+  package var line: Int
+
+  package init(file: StaticString, line: UInt) {
+    address = UInt(bitPattern: file.utf8Start)
+    fileLength = file.utf8CodeUnitCount
+    self.line = Int(line)
+  }
+
+  package init(caller: UnsafeMutableRawPointer?) {
+    address = UInt(bitPattern: caller)
+    fileLength = 0
+    line = 0
+  }
+
+  func append(to line: inout LineWriter) {
+    if fileLength == 0 {
+      line.append("return address ")
+      line.append(hexadecimal: address)
+    } else {
+      let name = UnsafePointer<UInt8>(bitPattern: address).unsafelyUnwrapped
+      for index in 0..<fileLength { line.append(byte: name[index]) }
+      line.append(":")
+      line.append(self.line)
+    }
+  }
+}
+
+/// Records where every live block was allocated, while it is switched on.
+///
+/// A table under a lock, in memory of its own. While it is off it costs nothing: the heap routes every call past the
+/// hot path only while it is on. Blocks allocated before it was switched on are unknown to it.
+package struct Tracker {
+  package struct Record {
+    package var site: Site
+    package var size: Int
+    package var level: Level
+  }
+
+  private struct Group {
+    var site: Site
+    var level: Level
+    var blocks: Int
+    var bytes: Int
+  }
+
+  // Words: lock, 1 while on, table, groups, blocks that could not be recorded.
+  private let state: UnsafeMutablePointer<UInt>
+  private let table: AddressTable<Record>
+  private let groups: AddressTable<Group>
+
+  package static let bytes = 128
+
+  /// `state` is `bytes` long and zero.
+  package init(state: UnsafeMutableRawPointer) {
+    self.state = state.assumingMemoryBound(to: UInt.self)
+    table = AddressTable(state: self.state + 2)
+    groups = AddressTable(state: self.state + 5)
+  }
+
+  package var lock: Lock { Lock(SharedWord(state)) }
+  private var enabledWord: SharedWord { SharedWord(state + 1) }
+
+  package var isEnabled: Bool { HardwareMemory.loadAcquiring(enabledWord) != 0 }
+
+  /// Switching off forgets every record.
+  package func setEnabled(_ enabled: Bool) {
+    lock.withLock {
+      HardwareMemory.storeReleasing(enabled ? 1 : 0, to: enabledWord)
+      if !enabled {
+        table.removeAll()
+        state[8] = 0
+      }
+    }
+  }
+
+  package func record(_ user: UserPointer, size: Int, level: Level, site: Site) {
+    guard isEnabled else { return }
+    lock.withLock {
+      table.remove(user.address)
+      if table.makeRoom() {
+        table.insert(user.address, Record(site: site, size: size, level: level))
+      } else {
+        state[8] += 1
+      }
+    }
+  }
+
+  package func forget(_ user: UserPointer) {
+    guard isEnabled else { return }
+    lock.withLock { _ = table.remove(user.address) }
+  }
+
+  /// Where a live block was allocated, if that is known.
+  package func site(of user: UserPointer) -> Site? {
+    guard isEnabled else { return nil }
+    return lock.withLock { table[user.address]?.site }
+  }
+
+  /// Live blocks known.
+  package var count: Int { lock.withLock { table.count } }
+
+  /// Prints what is live, grouped by site and level, to standard error; answers how many blocks that is.
+  ///
+  /// Writes with write(2) and allocates nothing from the heap.
+  package func report() -> Int {
+    lock.withLock {
+      var blocks = 0
+      var bytes = 0
+      table.visit { _, record in
+        blocks += 1
+        bytes += record.size
+        return add(record)
+      }
+      LineWriter.report { line in
+        line.append("ashlar: ")
+        line.append(blocks)
+        line.append(" blocks live, ")
+        line.append(bytes)
+        line.append(" bytes")
+        if state[8] > 0 {
+          line.append("; not recorded for want of memory: ")
+          line.append(Int(state[8]))
+        }
+      }
+      groups.visit { _, group in
+        print(group)
+        return true
+      }
+      groups.removeAll()
+      return blocks
+    }
+  }
+
+  private func add(_ record: Record) -> Bool {
+    // One key for a site on a level; sites that are different never share an address and a line.
+    let key = (record.site.address &+ UInt(record.site.line) &* 0x9E37_79B9_7F4A_7C15) &* 4 &+ UInt(record.level.rawValue)
+      | 1 << 63
+    let known = groups.update(key) { group in
+      group.blocks += 1
+      group.bytes += record.size
+    }
+    if known { return true }
+    guard groups.makeRoom() else { return false }
+    groups.insert(key, Group(site: record.site, level: record.level, blocks: 1, bytes: record.size))
+    return true
+  }
+
+  private func print(_ group: Group) {
+    LineWriter.report { line in
+      line.append("ashlar:   ")
+      line.append(group.blocks)
+      line.append(" ")
+      line.append(group.level.name)
+      line.append(group.blocks == 1 ? " block, " : " blocks, ")
+      line.append(group.bytes)
+      line.append(" bytes, from ")
+      group.site.append(to: &line)
+    }
+  }
+}

@@ -1,0 +1,214 @@
+/// The large and huge levels: a mapping of its own for each block, listed in a table under a lock.
+///
+/// The table decides whether an address outside the region is a block at all, so a foreign pointer is only ever
+/// compared, never read through. O(1) expected, plus the system call.
+package struct DirectMappings {
+  /// One block.
+  package struct Block {
+    /// Bytes mapped from its address on.
+    package var mapped: Int
+    /// Bytes that the user asked for.
+    package var size: Int
+    package var alignment: Int
+
+    package var isHuge: Bool { size > DirectMappings.hugeLimit }
+  }
+
+  /// What there is of one level.
+  package struct Counts {
+    package var allocations: Int
+    package var liveBlocks: Int
+    package var liveBytes: Int
+  }
+
+  /// Blocks above this size are huge.
+  package static let hugeLimit = 1 << 30
+
+  private let state: UnsafeMutablePointer<UInt>
+  private let hugePages: Bool
+  private let table: AddressTable<Block>
+
+  // Words of `state`: lock, table, three counts for large and three for huge, then the ring of addresses given back.
+  private enum Field {
+    static let table = 1
+    static let counts = 4
+    static let releasedNext = 10
+    static let released = 11
+    static let releasedCount = 128
+  }
+
+  package static let bytes = (Field.released + Field.releasedCount) * 8
+
+  /// `state` is `bytes` long and zero.
+  package init(state: UnsafeMutableRawPointer, hugePages: Bool) {
+    self.state = state.assumingMemoryBound(to: UInt.self)
+    self.hugePages = hugePages
+    table = AddressTable(state: self.state + Field.table)
+  }
+
+  package var lock: Lock { Lock(SharedWord(state)) }
+
+  // MARK: Blocks
+
+  /// Maps a zeroed block; nil when the system refuses.
+  package func allocate(size: Int, alignment: Int) -> BlockBase? {
+    guard let mapped = Self.roundedToPage(size), let memory = map(mapped, alignment: alignment) else { return nil }
+    let block = Block(mapped: mapped, size: size, alignment: alignment)
+    if hugePages, block.isHuge { System.adviseHugePages(memory, mapped) }
+    let listed = lock.withLock { () -> Bool in
+      guard table.makeRoom() else { return false }
+      list(UInt(bitPattern: memory), block)
+      counts(block.isHuge)[0] += 1
+      return true
+    }
+    guard listed else {
+      giveBack(memory, mapped)
+      return nil
+    }
+    return BlockBase(address: UInt(bitPattern: memory))
+  }
+
+  /// What is known of the block that begins here; nil when none does.
+  package func block(at base: BlockBase) -> Block? { lock.withLock { table[base.address] } }
+
+  /// Unlists a block and gives its memory back. False, and no effect, when there is no such block.
+  package func release(_ base: BlockBase) -> Bool {
+    let block = lock.withLock { () -> Block? in
+      let block = unlist(base.address)
+      if block != nil { remember(base.address) }
+      return block
+    }
+    guard let block else { return false }
+    giveBack(base.raw, block.mapped)
+    return true
+  }
+
+  /// Resizes a block, moving it if need be; nil when the system refuses, or when it is aligned to more than a page:
+  /// the block is then what it was.
+  package func resize(_ base: BlockBase, to size: Int) -> BlockBase? {
+    lock.withLock {
+      guard var block = table[base.address], let mapped = Self.roundedToPage(size) else { return nil }
+      var address = base.address
+      if mapped != block.mapped {
+        guard block.alignment <= System.pageBytes, let moved = System.remap(base.raw, from: block.mapped, to: mapped)
+        else { return nil }
+        address = UInt(bitPattern: moved)
+      }
+      unlist(base.address)
+      block.mapped = mapped
+      block.size = size
+      list(address, block)
+      return BlockBase(address: address)
+    }
+  }
+
+  /// Releases every huge block; nobody may hold one any more. Answers how many there were.
+  package func releaseAllHuge() -> Int {
+    var released = 0
+    while let base = anyHuge(), release(base) { released += 1 }
+    return released
+  }
+
+  private func anyHuge() -> BlockBase? {
+    lock.withLock {
+      var found: BlockBase?
+      table.visit { address, block in
+        if block.isHuge { found = BlockBase(address: address) }
+        return found == nil
+      }
+      return found
+    }
+  }
+
+  private func list(_ address: UInt, _ block: Block) {
+    table.insert(address, block)
+    forget(address)
+    counts(block.isHuge)[1] += 1
+    counts(block.isHuge)[2] += UInt(block.mapped)
+  }
+
+  @discardableResult
+  private func unlist(_ address: UInt) -> Block? {
+    guard let block = table.remove(address) else { return nil }
+    counts(block.isHuge)[1] -= 1
+    counts(block.isHuge)[2] -= UInt(block.mapped)
+    return block
+  }
+
+  // MARK: Addresses given back lately
+
+  /// Whether a block began at this address that was given back lately.
+  package func wasReleased(_ base: BlockBase) -> Bool {
+    lock.withLock {
+      for index in 0..<Field.releasedCount where state[Field.released + index] == base.address { return true }
+      return false
+    }
+  }
+
+  private func remember(_ address: UInt) {
+    state[Field.released + Int(state[Field.releasedNext])] = address
+    state[Field.releasedNext] = (state[Field.releasedNext] + 1) % UInt(Field.releasedCount)
+  }
+
+  private func forget(_ address: UInt) {
+    for index in 0..<Field.releasedCount where state[Field.released + index] == address {
+      state[Field.released + index] = 0
+    }
+  }
+
+  // MARK: Counts
+
+  private func counts(_ huge: Bool) -> UnsafeMutablePointer<UInt> { state + Field.counts + (huge ? 3 : 0) }
+
+  package func counts(huge: Bool) -> Counts {
+    lock.withLock {
+      let counts: UnsafeMutablePointer<UInt> = counts(huge)
+      return Counts(allocations: Int(counts[0]), liveBlocks: Int(counts[1]), liveBytes: Int(counts[2]))
+    }
+  }
+
+  // MARK: Mapping
+
+  private static func roundedToPage(_ size: Int) -> Int? {
+    let page = System.pageBytes
+    let (sum, overflow) = max(size, 1).addingReportingOverflow(page - 1)
+    return overflow ? nil : sum & ~(page - 1)
+  }
+
+  // Alignment above a page: map more, and give back what lies before and behind.
+  private func map(_ bytes: Int, alignment: Int) -> UnsafeMutableRawPointer? {
+    let page = System.pageBytes
+    guard alignment > page else { return System.map(bytes) }
+    let (padded, overflow) = bytes.addingReportingOverflow(alignment - page)
+    guard !overflow, let start = System.map(padded) else { return nil }
+    let misaligned = Int(bitPattern: UInt(bitPattern: start) & UInt(alignment - 1))
+    let before = misaligned == 0 ? 0 : alignment - misaligned
+    let behind = padded - before - bytes
+    if before > 0 { giveBack(start, before) }
+    if behind > 0 { giveBack(start + before + bytes, behind) }
+    return start + before
+  }
+
+  // Should the system refuse to unmap (it may, when there are too many mappings), the memory is given back all the
+  // same, and only address space is lost.
+  private func giveBack(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
+    if !System.unmap(memory, bytes) { _ = System.purge(memory, bytes) }
+  }
+
+  /// Whether the table is sound and the counts agree with it.
+  package func checkInvariants() -> Bool {
+    lock.withLock {
+      var blocks = 0
+      var bytes = 0
+      var sound = table.checkInvariants()
+      table.visit { _, block in
+        blocks += 1
+        bytes += block.mapped
+        sound = sound && block.size <= block.mapped
+        return true
+      }
+      let (large, huge): (UnsafeMutablePointer<UInt>, UnsafeMutablePointer<UInt>) = (counts(false), counts(true))
+      return sound && UInt(blocks) == large[1] + huge[1] && UInt(bytes) == large[2] + huge[2]
+    }
+  }
+}

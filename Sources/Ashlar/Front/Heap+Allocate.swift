@@ -1,0 +1,157 @@
+import CAshlar
+
+/// What is asked of the heap in one request.
+package struct Request {
+  package var size: Int
+  /// A power of two, at most `Heap.largestAlignment`.
+  package var alignment: Int
+  package var zeroed = false
+
+  @inline(__always)
+  package init(size: Int, alignment: Int = 1, zeroed: Bool = false) {
+    self.size = size
+    self.alignment = alignment
+    self.zeroed = zeroed
+  }
+
+  /// Which level serves it, and with what; nil when nothing can.
+  enum Placement {
+    case small(SizeClass)
+    case medium(order: Int)
+    case direct
+  }
+
+  // A size rounded up to a multiple of the alignment falls into a class, and an order, whose blocks are so aligned.
+  var placement: Placement? {
+    guard size >= 0, size <= Int.max &- Slab.pageBytes else { return nil }
+    if alignment > Heap.alignmentLimit { return .direct }
+    let rounded = (max(size, 1) &+ (alignment &- 1)) & ~(alignment &- 1)
+    if rounded <= SizeClass.largest { return .small(SizeClass(holding: rounded)) }
+    if rounded <= Heap.mediumLimit { return .medium(order: Self.order(holding: rounded)) }
+    return .direct
+  }
+
+  private static func order(holding size: Int) -> Int {
+    let units = (size &- 1) / Region.unitBytes
+    return Int.bitWidth &- units.leadingZeroBitCount
+  }
+}
+
+extension Heap {
+  /// A block for a request, or nil when memory is out. Takes any route but the hot path.
+  package func allocate(_ request: Request, site: @autoclosure () -> Site) -> UserPointer? {
+    guard let placement = request.placement else { return nil }
+    let block: (base: BlockBase, isZero: Bool)?
+    let level: Level
+    switch placement {
+    case .small(let sizeClass):
+      level = .small
+      block = allocateSmall(sizeClass).map { ($0, false) }
+    case .medium(let order):
+      level = .medium
+      block = allocateMedium(order)
+    case .direct:
+      level = DirectMappings.Block(mapped: 0, size: request.size, alignment: 0).isHuge ? .huge : .large
+      block = direct.allocate(size: request.size, alignment: request.alignment).map { ($0, true) }
+    }
+    guard let block else { return nil }
+    let user = UserPointer(block.base)
+    if request.zeroed, !block.isZero { zero(user, request.size) }
+    if tracker.isEnabled { tracker.record(user, size: request.size, level: level, site: site()) }
+    return user
+  }
+
+  private func zero(_ user: UserPointer, _ size: Int) {
+    guard size > 0 else { return }
+    user.raw.unsafelyUnwrapped.initializeMemory(as: UInt8.self, repeating: 0, count: size)
+  }
+
+  // MARK: Small
+
+  private func allocateSmall(_ sizeClass: SizeClass) -> BlockBase? {
+    while let address = takeSmall(sizeClass) ?? takeSmallAfterReclaiming(sizeClass) {
+      let block = BlockBase(address: address)
+      let tag = region.tag(at: address)
+      guard tag == .free(sizeClass) else {
+        reportHandedOutTwice(block, sizeClass)
+        continue
+      }
+      region.setTag(tag.live, at: block)
+      return block
+    }
+    return nil
+  }
+
+  private func takeSmall(_ sizeClass: SizeClass) -> UInt? {
+    let cache = cacheOfThread()
+    guard let bin = cache?.bin(sizeClass), bin.capacity > 0 else { return takeUncached(sizeClass) }
+    if bin.count == 0 { refill(bin, sizeClass) }
+    return bin.pop()
+  }
+
+  // What other magazines and bins of this thread hold may free a whole slab, or a unit.
+  private func takeSmallAfterReclaiming(_ sizeClass: SizeClass) -> UInt? {
+    reclaim()
+    return takeSmall(sizeClass)
+  }
+
+  private func takeUncached(_ sizeClass: SizeClass) -> UInt? {
+    var address: UInt = 0
+    guard slabs.take(sizeClass, 1, into: &address) == 1 else { return nil }
+    counters.countUncached(sizeClass)
+    return address
+  }
+
+  private func refill(_ bin: Bin, _ sizeClass: SizeClass) {
+    let room = Int(bin.capacity)
+    if room >= sizeClass.batch, let magazine = depots.take(sizeClass) {
+      for index in 0..<magazine.count { bin[UInt(index)] = magazine.slots[index] }
+      bin.count = UInt(magazine.count)
+      depots.discard(magazine)
+    } else {
+      bin.count = UInt(slabs.take(sizeClass, min(sizeClass.batch, room), into: bin.slots))
+    }
+  }
+
+  /// Undoes what the hot path did to the tag of a block that was live already, and reports it.
+  package func refuseHandingOutTwice(_ block: BlockBase) {
+    let tag = Tag(region.tag(at: block.address).value | Tag.liveBit)
+    region.setTag(tag, at: block)
+    if let sizeClass = tag.sizeClass { reportHandedOutTwice(block, sizeClass) }
+  }
+
+  /// Reports a block that came out of a cache although it is live: it was freed by two threads at the same instant,
+  /// neither of which could see it. It stays with the owner that it has.
+  package func reportHandedOutTwice(_ block: BlockBase, _ sizeClass: SizeClass) {
+    Fault(
+      operation: .allocate, kind: .handedOutTwice, address: block.address, state: "live: found in a cache",
+      level: .small, blockSize: sizeClass.size, sizeClass: sizeClass.index
+    ).report()
+  }
+
+  // MARK: Medium
+
+  private func allocateMedium(_ order: Int) -> (base: BlockBase, isZero: Bool)? {
+    guard let block = takeMedium(order) else { return nil }
+    guard region.commit(units: block.units) else {
+      buddy.release(block)
+      return nil
+    }
+    let base = BlockBase(address: region.address(ofUnit: block.firstUnit))
+    region.setTag(Tag.free(order: order).live, at: base)
+    counters.countMedium(order)
+    return (base, !block.isDirty)
+  }
+
+  private func takeMedium(_ order: Int) -> Buddy<Memory>.Block? {
+    if let block = buddy.allocate(order: order) { return block }
+    reclaim()
+    return buddy.allocate(order: order)
+  }
+
+  /// Brings home what this thread's cache and the global stacks hold, so that units come free.
+  func reclaim() {
+    if let cache = cacheIfAny() { flushAll(cache) }
+    for index in 0..<SizeClass.count { depots.drain(SizeClass(index: index), into: slabs) }
+  }
+}

@@ -1,0 +1,118 @@
+extension Heap {
+  func report(_ kind: Fault.Kind, _ user: UserPointer, _ operation: Operation, _ found: Found, state: StaticString) {
+    var fault = Fault(operation: operation, kind: kind, address: user.address, state: state, level: found.level)
+    fault.blockSize = found.size
+    switch found.place {
+    case .small(let sizeClass): fault.sizeClass = sizeClass.index
+    case .medium(let order): fault.sizeClass = order
+    case .direct: break
+    }
+    fault.report()
+  }
+
+  /// Works out what a pointer that is no live block points at, and reports it. Only records are read.
+  func reportInvalid(_ user: UserPointer, _ operation: Operation) {
+    let base = BlockBase(user)
+    guard region.contains(base.address) else { return reportOutside(user, operation) }
+    let page = region.page(of: base.address)
+    let slab = Slab(region: region, containing: page)
+    if isInUse(slab), let sizeClass = slab.sizeClass {
+      reportInSlab(user, operation, slab, sizeClass)
+    } else {
+      reportInUnits(user, operation)
+    }
+  }
+
+  // A page's descriptor is only of use while its unit was ever handed out; before that it reads as zero, no class.
+  private func isInUse(_ slab: Slab) -> Bool { slab.sizeClass != nil }
+
+  private func reportOutside(_ user: UserPointer, _ operation: Operation) {
+    let wasReleased = direct.wasReleased(BlockBase(user))
+    Fault(
+      operation: operation, kind: wasReleased ? .doubleFree : .invalidPointer, address: user.address,
+      state: wasReleased ? "already free: returned to the system" : "not from this allocator"
+    ).report()
+  }
+
+  private func reportInSlab(_ user: UserPointer, _ operation: Operation, _ slab: Slab, _ sizeClass: SizeClass) {
+    let base = BlockBase(user)
+    let offset = base.address - region.address(ofPage: slab.page)
+    let isStart = offset % UInt(sizeClass.size) == 0
+    let isBeyond = Int(offset) / sizeClass.size >= slab.blockCount
+    let tag = region.tag(at: base.address)
+    let neverUsed = isStart && tag == .none
+    var fault = Fault(
+      operation: operation, kind: .invalidPointer, address: user.address, state: "inside a block", level: .small,
+      blockSize: sizeClass.size, sizeClass: sizeClass.index)
+    if base.address % UInt(Region.granuleBytes) != 0 {
+      fault.state = "misaligned: no block begins here"
+    } else if isBeyond {
+      fault.state = "behind the last block of a slab"
+    } else if neverUsed {
+      fault.state = "never allocated: untouched in its slab"
+    } else if isStart {
+      fault.kind = .doubleFree
+      fault.state = whereabouts(base, sizeClass)
+    }
+    fault.report()
+  }
+
+  private func reportInUnits(_ user: UserPointer, _ operation: Operation) {
+    let base = BlockBase(user)
+    var fault = Fault(
+      operation: operation, kind: .invalidPointer, address: user.address, state: "no block: never allocated, or given back to the system", level: nil)
+    if base.address % UInt(Region.granuleBytes) != 0 {
+      fault.state = "misaligned: no block begins here"
+    } else if let block = mediumBlock(around: base) {
+      fault.level = .medium
+      fault.blockSize = Region.unitBytes << block.order
+      fault.sizeClass = block.order
+      fault.state = "inside a block"
+    } else {
+      describeFreed(base, &fault)
+    }
+    fault.report()
+  }
+
+  // Tags of blocks that came home are left standing until their granules are used otherwise or purged.
+  private func describeFreed(_ base: BlockBase, _ fault: inout Fault) {
+    let tag = region.tag(at: base.address)
+    if let sizeClass = tag.sizeClass {
+      fault.kind = .doubleFree
+      fault.level = .small
+      fault.blockSize = sizeClass.size
+      fault.sizeClass = sizeClass.index
+      fault.state = "already free: its slab went back to the pool"
+    } else if let order = tag.order {
+      fault.kind = .doubleFree
+      fault.level = .medium
+      fault.blockSize = Region.unitBytes << order
+      fault.sizeClass = order
+      fault.state = "already free: in the buddy system"
+    }
+  }
+
+  /// The live medium block that an address lies in.
+  private func mediumBlock(around base: BlockBase) -> (unit: Int, order: Int)? {
+    let unit = region.unit(of: base.address)
+    for order in 0..<BuddyTables.orders {
+      let first = (unit >> order) << order
+      if region.tag(at: region.address(ofUnit: first)) == Tag.free(order: order).live { return (first, order) }
+    }
+    return nil
+  }
+
+  /// Where a free small block is. The caches and magazines of other threads may change while they are searched.
+  private func whereabouts(_ block: BlockBase, _ sizeClass: SizeClass) -> StaticString {
+    if slabs.isHome(block, sizeClass) { return "already free: in its slab" }
+    if let cache = cacheIfAny(), cache.bin(sizeClass).holds(block) { return "already free: in this thread's cache" }
+    if depots.holds(block, sizeClass) { return "already free: in a global stack" }
+    var state: StaticString = "already free: on its way between caches"
+    registry.visit { cache in
+      guard cache.bin(sizeClass).holds(block) else { return true }
+      state = "already free: in another thread's cache"
+      return false
+    }
+    return state
+  }
+}

@@ -1,0 +1,130 @@
+import CAshlar
+
+extension Heap {
+  /// Takes a block back, by any route but the hot path. Null is nothing to do; what is no live block is reported.
+  ///
+  /// - Parameter size: what the caller says was asked for it, if it says so.
+  package func free(_ user: UserPointer, size: Int? = nil) {
+    guard user.raw != nil else { return }
+    let operation: Operation = size == nil ? .free : .sizedFree
+    guard let found = lookUp(user, operation) else { return }
+    if let size, size > found.size || size < 0 {
+      return report(.wrongSize, user, operation, found, state: "live: smaller than the size given")
+    }
+    switch found.place {
+    case .small(let sizeClass): freeSmall(user, sizeClass, operation)
+    case .medium(let order): freeMedium(user, order, operation, found)
+    case .direct:
+      tracker.forget(user)
+      if !direct.release(BlockBase(user)) { reportInvalid(user, operation) }
+    }
+  }
+
+  // MARK: Small
+
+  private func freeSmall(_ user: UserPointer, _ sizeClass: SizeClass, _ operation: Operation) {
+    let block = BlockBase(user)
+    // The exchange decides between two threads that free one block at once.
+    guard region.exchangeTag(Tag.free(sizeClass).live, for: .free(sizeClass), at: block) else {
+      return reportInvalid(user, operation)
+    }
+    tracker.forget(user)
+    guard let bin = cacheOfThread()?.bin(sizeClass), bin.capacity > 0 else {
+      var address = block.address
+      giveBack(sizeClass, &address, 1)
+      return
+    }
+    if bin.count >= bin.capacity { flush(bin, sizeClass, Int(bin.capacity + 1) / 2) }
+    bin[bin.count] = block.address
+    bin.count += 1
+  }
+
+  private func giveBack(_ sizeClass: SizeClass, _ slots: UnsafeMutablePointer<UInt>, _ count: Int) {
+    if let twice = slabs.giveBack(sizeClass, slots, count) { reportHandedOutTwice(twice, sizeClass) }
+  }
+
+  /// Moves the `count` blocks that have been in the bin longest to the class's global stack.
+  func flush(_ bin: Bin, _ sizeClass: SizeClass, _ count: Int) {
+    let leaving = min(count, sizeClass.batch, Int(bin.count))
+    if leaving == sizeClass.batch, let magazine = depots.takeEmpty() {
+      magazine.fill(from: bin.slots, leaving)
+      // What is above the limit goes on to the slabs; the magazine on top is the one just used, so it stays.
+      if depots.put(magazine, sizeClass) > depots.limit(sizeClass), let surplus = depots.take(sizeClass) {
+        giveBack(sizeClass, surplus.slots, surplus.count)
+        depots.discard(surplus)
+      }
+    } else {
+      giveBack(sizeClass, bin.slots, leaving)
+    }
+    bin.dropFirst(leaving)
+  }
+
+  /// Empties a cache that no thread uses any more, or the caller's own.
+  func flushAll(_ cache: ThreadCache) {
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      let bin = cache.bin(sizeClass)
+      while bin.count > 0 { flush(bin, sizeClass, Int(bin.count)) }
+    }
+  }
+
+  // MARK: Medium
+
+  private func freeMedium(_ user: UserPointer, _ order: Int, _ operation: Operation, _ found: Found) {
+    let base = BlockBase(user)
+    let free = Tag.free(order: order)
+    // The exchange decides between two threads that free one block at once.
+    guard region.exchangeTag(free.live, for: free, at: base) else {
+      return report(.doubleFree, user, operation, found, state: "already free: in the buddy system")
+    }
+    tracker.forget(user)
+    counters.uncountMedium(order)
+    let unit = region.unit(of: base.address)
+    buddy.release(.init(order: order, index: unit >> order, isDirty: true))
+  }
+
+  // MARK: Look up
+
+  /// A live block, and where it is at home.
+  struct Found {
+    enum Place {
+      case small(SizeClass)
+      case medium(order: Int)
+      case direct
+    }
+    var place: Place
+    /// Usable bytes.
+    var size: Int
+    var level: Level
+  }
+
+  /// The live block that a user's pointer points at; nil, and reported, when there is none. Nothing is read through
+  /// the pointer.
+  func lookUp(_ user: UserPointer, _ operation: Operation) -> Found? {
+    guard let found = find(user) else {
+      reportInvalid(user, operation)
+      return nil
+    }
+    return found
+  }
+
+  private func find(_ user: UserPointer) -> Found? {
+    let base = BlockBase(user)
+    guard region.contains(base.address) else {
+      guard let block = direct.block(at: base) else { return nil }
+      return Found(place: .direct, size: block.mapped, level: block.isHuge ? .huge : .large)
+    }
+    guard base.address % UInt(Region.granuleBytes) == 0 else { return nil }
+    let tag = region.tag(at: base.address)
+    guard tag.isLive else { return nil }
+    if let sizeClass = tag.sizeClass { return Found(place: .small(sizeClass), size: sizeClass.size, level: .small) }
+    guard let order = tag.order else { return nil }
+    return Found(place: .medium(order: order), size: Region.unitBytes << order, level: .medium)
+  }
+
+  /// Usable bytes of a live block; 0, and reported, for anything else. Null has 0.
+  package func usableSize(_ user: UserPointer) -> Int {
+    guard user.raw != nil else { return 0 }
+    return lookUp(user, .usableSize)?.size ?? 0
+  }
+}

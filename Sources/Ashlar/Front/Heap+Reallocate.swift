@@ -1,0 +1,45 @@
+extension Heap {
+  /// What became of a request to resize.
+  package enum Reallocation {
+    case done(UserPointer)
+    /// The block is what it was.
+    case outOfMemory
+    /// What was to be resized is no live block; it has been reported.
+    case invalid
+  }
+
+  /// Resizes a block, in place where its class or mapping allows, otherwise by moving it. The contents are kept up to
+  /// the smaller size. A null pointer asks for a new block.
+  package func reallocate(_ user: UserPointer, _ request: Request, site: @autoclosure () -> Site) -> Reallocation {
+    guard user.raw != nil else {
+      guard let fresh = allocate(request, site: site()) else { return .outOfMemory }
+      return .done(fresh)
+    }
+    guard let found = lookUp(user, .reallocate) else { return .invalid }
+    if let same = resizeInPlace(user, found, request) {
+      if tracker.isEnabled { tracker.record(same, size: request.size, level: found.level, site: site()) }
+      return .done(same)
+    }
+    guard let moved = allocate(request, site: site()) else { return .outOfMemory }
+    moved.raw.unsafelyUnwrapped.copyMemory(
+      from: user.raw.unsafelyUnwrapped, byteCount: min(found.size, request.size))
+    free(user)
+    return .done(moved)
+  }
+
+  private func resizeInPlace(_ user: UserPointer, _ found: Found, _ request: Request) -> UserPointer? {
+    guard user.address & UInt(bitPattern: request.alignment &- 1) == 0, let placement = request.placement else { return nil }
+    switch (found.place, placement) {
+    case (.small(let held), .small(let wanted)):
+      // A block is kept while at least half of it stays in use.
+      return wanted == held || (wanted.index < held.index && wanted.size * 2 >= held.size) ? user : nil
+    case (.medium(let held), .medium(let wanted)):
+      return held == wanted ? user : nil
+    case (.direct, .direct):
+      tracker.forget(user)
+      return direct.resize(BlockBase(user), to: request.size).map { UserPointer($0) }
+    default:
+      return nil
+    }
+  }
+}

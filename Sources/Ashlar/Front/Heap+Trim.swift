@@ -1,0 +1,29 @@
+extension Heap {
+  /// Gives every free page back to the system: what the calling thread's cache and the global stacks hold goes home
+  /// first. What other threads' caches hold stays with them. O(free blocks + units).
+  package func trim() {
+    reclaim()
+    pool.purge(all: true)
+    buddy.purge(all: true)
+  }
+
+  /// Checks every record against every other. True when all agree. The threads must be quiet.
+  package func checkInvariants() -> Bool {
+    slabs.checkInvariants() && pool.checkInvariants() && buddy.checkInvariants() && direct.checkInvariants()
+      && checkCaches()
+  }
+
+  /// Whether every block in a cache is free, of its bin's class, and begins where its slab says.
+  private func checkCaches() -> Bool {
+    var sound = true
+    registry.visit { cache in
+      for index in 0..<SizeClass.count {
+        let sizeClass = SizeClass(index: index)
+        let bin = cache.bin(sizeClass)
+        for slot in 0..<bin.count where region.tag(at: bin[slot]) != .free(sizeClass) { sound = false }
+      }
+      return sound
+    }
+    return sound
+  }
+}

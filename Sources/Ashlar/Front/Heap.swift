@@ -1,0 +1,141 @@
+import CAshlar
+
+/// The allocator: the four levels and everything that serves them, tied together.
+///
+/// A value of pointers; what they point at lives as long as the process. Every method may be called by any thread at
+/// any time unless it says otherwise.
+///
+/// Order of locks: tracker, registry, a class of slabs, pool, metadata; the direct table's is taken alone. No lock is
+/// held while a fault is reported.
+package struct Heap {
+  package typealias Memory = HardwareMemory
+
+  package let switches: Switches
+  package let region: Region
+  package let metadata: MetadataMemory
+  package let buddy: Buddy<Memory>
+  package let pool: SlabPool<Memory>
+  package let slabs: SlabClasses<Memory>
+  package let depots: Depots<Memory>
+  package let registry: CacheRegistry
+  package let direct: DirectMappings
+  package let tracker: Tracker
+  let counters: HeapCounters
+
+  /// The largest request that the medium level serves, 512 MiB.
+  package static let mediumLimit = Region.unitBytes << (BuddyTables.orders - 1)
+  /// Alignments above this are served by mappings of their own.
+  package static let alignmentLimit = Slab.pageBytes
+  /// Alignments above this are refused: no address but zero would do.
+  package static let largestAlignment = 1 << 40
+
+  /// Sets up a heap on memory of its own; nil, with nothing left behind, when the system has none.
+  package init?(switches: Switches) {
+    self.switches = switches
+    let strict = Self.countsEveryWritablePage()
+    // Half of a limited address space stays with the program.
+    var wanted = switches.region
+    let limit = ashlar_os_address_space_limit()
+    while wanted > 4 << 20, wanted > limit / 2 { wanted >>= 1 }
+    guard let region = Region(bytes: wanted, strict: strict) else { return nil }
+    guard let memory = System.map(Self.stateBytes(units: region.unitCount)) else {
+      region.release()
+      return nil
+    }
+    var next = memory
+    func take(_ bytes: Int) -> UnsafeMutableRawPointer {
+      defer { next += (bytes + 63) & ~63 }
+      return next
+    }
+    func retention() -> Retention {
+      Retention(region: region, cap: switches.retain, delay: UInt(switches.delay), state: take(Retention.bytes))
+    }
+    self.region = region
+    metadata = MetadataMemory(state: take(MetadataMemory.bytes))
+    buddy = Buddy(tables: BuddyTables(memory: region.buddyTables, units: region.unitCount), retention: retention())
+    pool = SlabPool(
+      region: region, buddy: buddy, retention: retention(), state: take(SlabPool<Memory>.stateBytes),
+      table: take(SlabPool<Memory>.tableBytes(units: region.unitCount)))
+    slabs = SlabClasses(region: region, pool: pool, state: take(SlabClasses<Memory>.bytes))
+    depots = Depots(heads: take(Depots<Memory>.bytes), metadata: metadata, limitBytes: switches.depot)
+    registry = CacheRegistry(state: take(CacheRegistry.bytes), metadata: metadata)
+    direct = DirectMappings(state: take(DirectMappings.bytes), hugePages: switches.hugePages)
+    tracker = Tracker(state: take(Tracker.bytes))
+    counters = HeapCounters(state: take(HeapCounters.bytes))
+  }
+
+  private static func stateBytes(units: Int) -> Int {
+    var total = MetadataMemory.bytes + 2 * Retention.bytes
+    total += SlabPool<Memory>.stateBytes + SlabPool<Memory>.tableBytes(units: units) + SlabClasses<Memory>.bytes
+    total += Depots<Memory>.bytes + CacheRegistry.bytes + DirectMappings.bytes + Tracker.bytes + HeapCounters.bytes
+    // Each part begins on a line of its own.
+    return total + 16 * 64
+  }
+
+  /// Whether the system charges every writable page (`vm.overcommit_memory` is 2).
+  private static func countsEveryWritablePage() -> Bool {
+    var mode: UInt8 = 0
+    let read = ashlar_os_read_file("/proc/sys/vm/overcommit_memory", &mode, 1)
+    return read == 1 && mode == 50
+  }
+}
+
+// MARK: The process-wide heap
+
+extension Heap {
+  private enum Phase {
+    static var new: UInt { 0 }
+    static var starting: UInt { 1 }
+    static var ready: UInt { 2 }
+  }
+
+  private static var phase: SharedWord {
+    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.phase) { SharedWord($0) }
+  }
+
+  /// The process-wide heap, started by the first call; nil when the system has no memory to start it with (the next
+  /// call tries again). Many threads may make the first call at once: one starts it, the others wait.
+  @inline(__always)
+  package static var shared: UnsafePointer<Heap>? {
+    HardwareMemory.loadAcquiring(phase) == Phase.ready ? ready : started()
+  }
+
+  /// The process-wide heap, which the caller knows to have started.
+  @inline(__always)
+  package static var ready: UnsafePointer<Heap> {
+    UnsafePointer(ashlar_globals_address().pointee.heap.unsafelyUnwrapped.assumingMemoryBound(to: Heap.self))
+  }
+
+  @inline(never)
+  private static func started() -> UnsafePointer<Heap>? {
+    while true {
+      switch HardwareMemory.compareExchange(phase, expected: Phase.new, desired: Phase.starting) {
+      case Phase.ready: return ready
+      case Phase.starting: System.yield()
+      default:
+        let succeeded = start()
+        HardwareMemory.storeReleasing(succeeded ? Phase.ready : Phase.new, to: phase)
+        guard succeeded else { return nil }
+        if ready.pointee.switches.track { ready.pointee.setTracking(true) }
+        return ready
+      }
+    }
+  }
+
+  private static func start() -> Bool {
+    guard let memory = System.map(MemoryLayout<Heap>.size) else { return false }
+    guard let heap = Heap(switches: .fromEnvironment()) else {
+      _ = System.unmap(memory, MemoryLayout<Heap>.size)
+      return false
+    }
+    memory.initializeMemory(as: Heap.self, to: heap)
+    ashlar_globals_address().pointee.heap = memory
+    ashlar_globals_address().pointee.tags = heap.region.tags
+    ashlar_globals_address().pointee.tags_by_address = UnsafeMutablePointer(
+      bitPattern: UInt(bitPattern: heap.region.tags) &- heap.region.base >> Region.granuleShift)
+    ashlar_globals_address().pointee.region_base = heap.region.base
+    ashlar_globals_address().pointee.region_granules = UInt(heap.region.bytes / Region.granuleBytes)
+    installHooks()
+    return true
+  }
+}

@@ -1,0 +1,53 @@
+import CAshlar
+
+/// What nearly every call does, and nothing else: no lock, no locked instruction, no system call, no call at all.
+///
+/// Both functions find the thread's cache (never null), a bin through its routes (never null), and give up in favour
+/// of `otherwise` at the first thing out of the ordinary: a size above 1 KiB, an empty or full bin, an address that is
+/// not the start of a live small block, a heap that has not started. `scripts/hot-path` counts their instructions.
+///
+/// Who may touch what: the bin is the calling thread's alone. The tag is this block's alone, and a live block has one
+/// owner, who is the one to free it. Two threads that free one block at the same instant break that rule; what is
+/// guaranteed then is in docs/design.md.
+package enum HotPath {
+  /// - Parameters:
+  ///   - otherwise: called instead when the block can't come from here.
+  ///   - twice: called when the block at hand is live already, with its address.
+  @inline(__always)
+  package static func allocate(
+    _ size: UInt,
+    otherwise: () -> UnsafeMutableRawPointer?,
+    twice: (UInt) -> UnsafeMutableRawPointer?
+  ) -> UnsafeMutableRawPointer? {
+    guard size <= UInt(bitPattern: ThreadCache.routedSize) else { return otherwise() }
+    guard let address = ThreadCache.current.bin(routing: size).pop() else { return otherwise() }
+    guard turnLive(address) else { return twice(address) }
+    return UnsafeMutableRawPointer(bitPattern: address)
+  }
+
+  /// From free to live. The carry out of the addition says that the block was live before.
+  @inline(__always)
+  private static func turnLive(_ address: UInt) -> Bool {
+    let tag = ashlar_globals_address().pointee.tags_by_address.unsafelyUnwrapped + Int(bitPattern: address &>> Region.granuleShift)
+    let (value, wasLive) = tag.pointee.addingReportingOverflow(Tag.liveBit)
+    tag.pointee = value
+    return !wasLive
+  }
+
+  /// - Parameter otherwise: called instead when the block can't be taken here.
+  @inline(__always)
+  package static func free(_ pointer: UnsafeMutableRawPointer?, otherwise: () -> Void) {
+    let offset = UInt(bitPattern: pointer) &- ashlar_globals_address().pointee.region_base
+    // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
+    let granule = (offset &>> Region.granuleShift) | (offset &<< (64 &- Region.granuleShift))
+    guard granule < ashlar_globals_address().pointee.region_granules else { return otherwise() }
+    let tag = ashlar_globals_address().pointee.tags.unsafelyUnwrapped + Int(bitPattern: granule)
+    let value = tag.pointee
+    let bin = ThreadCache.current.bin(routing: Tag(value))
+    let count = bin.count
+    guard count < bin.capacity else { return otherwise() }
+    tag.pointee = value ^ Tag.liveBit
+    bin.count = count &+ 1
+    bin[count] = UInt(bitPattern: pointer)
+  }
+}

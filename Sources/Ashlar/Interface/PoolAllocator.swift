@@ -1,0 +1,134 @@
+import CAshlar
+
+/// Ashlar: the four-level allocator of this process.
+///
+/// There is one heap in a process; every value of this type is a name for it. Small requests (to 1 MiB) are O(1) and,
+/// to 1 KiB, nearly always a few dozen instructions without a lock. Medium ones (to 512 MiB) are O(1) amortised, larger
+/// ones a system call. Double and invalid frees are always detected: they are reported, fatally unless a fault handler
+/// is set.
+public struct PoolAllocator: BlockAllocator {
+  public init() {}
+
+  @inline(__always)
+  public func allocate(
+    size: Int, alignment: Int, zeroed: Bool, file: StaticString, line: UInt
+  ) throws(AllocationError) -> UnsafeMutableRawPointer {
+    // A negative size is a huge one here, and never takes the hot path.
+    if alignment <= 16, alignment > 0, alignment & (alignment &- 1) == 0, !zeroed,
+      let block = HotPath.allocate(UInt(bitPattern: size), otherwise: { nil }, twice: { refuse($0) })
+    {
+      return block
+    }
+    return try allocateSlowly(size, alignment, zeroed, Site(file: file, line: line))
+  }
+
+  private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
+    Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+    return nil
+  }
+
+  @inline(never)
+  private func allocateSlowly(
+    _ size: Int, _ alignment: Int, _ zeroed: Bool, _ site: Site
+  ) throws(AllocationError) -> UnsafeMutableRawPointer {
+    let request = try Self.request(size, alignment, zeroed)
+    guard let block = Heap.shared?.pointee.allocate(request, site: site)?.raw else { throw .outOfMemory(size: size) }
+    return block
+  }
+
+  private static func request(_ size: Int, _ alignment: Int, _ zeroed: Bool) throws(AllocationError) -> Request {
+    guard size >= 0 else { throw .invalidSize }
+    guard let valid = Alignment(UInt(bitPattern: alignment)) else { throw .invalidAlignment(alignment) }
+    return Request(size: size, alignment: valid.value, zeroed: zeroed)
+  }
+
+  public func reallocate(
+    _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, file: StaticString, line: UInt
+  ) throws(AllocationError) -> UnsafeMutableRawPointer {
+    let request = try Self.request(size, alignment, false)
+    guard let heap = Heap.shared else { throw .outOfMemory(size: size) }
+    switch heap.pointee.reallocate(UserPointer(block), request, site: Site(file: file, line: line)) {
+    case .done(let user): return user.raw.unsafelyUnwrapped
+    case .outOfMemory: throw .outOfMemory(size: size)
+    case .invalid: throw .invalidPointer
+    }
+  }
+
+  @inline(__always)
+  public func deallocate(_ block: UnsafeMutableRawPointer?) {
+    HotPath.free(block, otherwise: { slowFree(block) })
+  }
+
+  public func deallocate(_ block: UnsafeMutableRawPointer?, size: Int) {
+    ashlarFreeSized(block, UInt(bitPattern: size))
+  }
+
+  public func usableSize(of block: UnsafeMutableRawPointer?) -> Int {
+    Int(bitPattern: ashlarMallocUsableSize(block))
+  }
+}
+
+// MARK: The heap as a whole
+
+extension PoolAllocator {
+  /// Smallest and largest request that the small level serves, 16 B and 1 MiB; 512 MiB for the medium level, and
+  /// 1 GiB for the large one. Anything above is huge.
+  public static let levelLimits = (small: SizeClass.largest, medium: Heap.mediumLimit, large: DirectMappings.hugeLimit)
+
+  /// Bytes of a block of each size class, smallest first.
+  public static var sizeClasses: [Int] { (0..<SizeClass.count).map { SizeClass(index: $0).size } }
+
+  /// What the heap holds and has done. O(size classes × threads); cheap enough to call in a loop.
+  public func statistics() -> Statistics { Heap.shared?.pointee.statistics() ?? Statistics() }
+
+  /// The figures of the size class with blocks of `sizeClasses[index]` bytes.
+  ///
+  /// - Precondition: `index` is one of `sizeClasses`.
+  public func statistics(ofSizeClass index: Int) -> Statistics.Figures {
+    precondition((0..<SizeClass.count).contains(index), "no such size class")
+    return Heap.shared?.pointee.statistics(of: SizeClass(index: index)) ?? Statistics.Figures()
+  }
+
+  /// Gives free memory back to the system: all but what other threads' caches hold. O(blocks in the calling thread's
+  /// cache and the global stacks, and free blocks of the medium level).
+  public func trim() { Heap.shared?.pointee.trim() }
+
+  /// Releases every huge block (over 1 GiB) at once; nobody may use one any more. Answers how many there were.
+  @discardableResult
+  public func releaseAllHugeBlocks() -> Int { Heap.shared?.pointee.direct.releaseAllHuge() ?? 0 }
+
+  /// Checks every record of the heap against every other; true when all agree. No other thread may be inside the
+  /// allocator. O(blocks).
+  public func checkInvariants() -> Bool { Heap.shared?.pointee.checkInvariants() ?? true }
+
+  /// Memory calls made to the system (map, unmap, advise, …) since the process began.
+  public static var systemCallCount: Int { SystemFaults.callCount }
+
+  /// Makes the `call`th memory call to the system from now on fail (1 is the next), and with `onwards` every later
+  /// one too, until `liftSystemFaults`: for tests of what happens then. Process-wide.
+  public static func injectSystemFault(call: Int, onwards: Bool) { SystemFaults.fail(call: call, onwards: onwards) }
+
+  /// Ends what `injectSystemFault` began.
+  public static func liftSystemFaults() { SystemFaults.lift() }
+}
+
+// MARK: Tracker
+
+extension PoolAllocator {
+  /// Whether the heap records where each block is allocated. Off, it costs nothing; on, every call takes a lock.
+  ///
+  /// Switching it on or off is safe at any time. Blocks that were allocated while it was off are unknown to it, and
+  /// switching it off forgets all.
+  public static var isTracking: Bool {
+    get { Heap.shared?.pointee.tracker.isEnabled ?? false }
+    set { Heap.shared?.pointee.setTracking(newValue) }
+  }
+
+  /// Live blocks that the tracker knows.
+  public static var trackedBlocks: Int { Heap.shared?.pointee.tracker.count ?? 0 }
+
+  /// Prints the live blocks that the tracker knows, grouped by the place of their allocation and level, to standard
+  /// error. Answers how many there are.
+  @discardableResult
+  public static func reportLeaks() -> Int { Heap.shared?.pointee.tracker.report() ?? 0 }
+}

@@ -1,0 +1,336 @@
+/// The medium level: a buddy system (Knowlton 1965) of ten orders, units of 1 MiB times 2^order.
+///
+/// Any number of threads may allocate and release at once; neither waits for a lock.
+///
+/// A free list per order is a tagged stack. A block's word says whether its node is *linked* in its order's list
+/// and whether the block is *free*. Whoever clears the free bit owns the block, however it was found: a thread that
+/// pops the node, or the merge worker that finds it as a buddy and leaves the node linked. A linked node whose block
+/// is freed again is simply free again, so no node is ever taken out of the middle of a list.
+///
+/// Releasing is O(1): the block goes into its order's *hot* slot, where the next request of that order finds it while
+/// its pages are still in the cache; the one that it displaces goes into the merge queue. One thread at a time drains
+/// the queue: with a single merger two buddies can't miss each other, and mergers can't chase each other. A full queue
+/// is drained in place by whoever met it, so nothing is dropped.
+///
+/// Allocating is O(orders), plus the merging of what was queued.
+package struct Buddy<Memory: SharedMemory> {
+  /// A block of 2^order units, owned by whoever holds this value.
+  package struct Block: Equatable {
+    package let order: Int
+    /// Position among the blocks of its order.
+    package let index: Int
+    /// Whether it may hold memory of an earlier use; otherwise it reads as zero.
+    package let isDirty: Bool
+
+    package init(order: Int, index: Int, isDirty: Bool) {
+      self.order = order
+      self.index = index
+      self.isDirty = isDirty
+    }
+
+    package var firstUnit: Int { index &<< order }
+    package var units: Range<Int> { firstUnit..<(firstUnit &+ (1 &<< order)) }
+
+    fileprivate init(packed: UInt) {
+      order = Int(bitPattern: (packed &>> 1) & 15)
+      index = Int(bitPattern: packed &>> 6)
+      isDirty = packed & 1 != 0
+    }
+    // Never zero, so that a slot of zero is an empty one.
+    fileprivate var packed: UInt { UInt(bitPattern: index) &<< 6 | 32 | UInt(bitPattern: order) &<< 1 | (isDirty ? 1 : 0) }
+  }
+
+  private struct Links: StackLinks {
+    let tables: BuddyTables
+    func link(of node: UInt) -> SharedWord { tables.link(Int(bitPattern: node) &- 1) }
+  }
+
+  private enum State {
+    static var linked: UInt { 1 }
+    static var free: UInt { 2 }
+    static var dirty: UInt { 4 }
+    static var stampShift: UInt { 8 }
+  }
+
+  package let tables: BuddyTables
+  private let queue: MergeQueue<Memory>
+  private let retention: Retention
+
+  /// `tables` lie in zeroed memory when `fresh`, and are in use already otherwise.
+  package init(tables: BuddyTables, retention: Retention, fresh: Bool = true) {
+    self.tables = tables
+    self.retention = retention
+    queue = MergeQueue(words: tables.queue, capacity: BuddyTables.queueCapacity, fresh: fresh)
+  }
+
+  private func list(_ order: Int) -> TaggedStack<Memory, Links> {
+    TaggedStack(head: tables.head(order: order), links: Links(tables: tables))
+  }
+
+  private func word(_ order: Int, _ index: Int) -> SharedWord {
+    tables.word(tables.number(order: order, index: index))
+  }
+
+  // MARK: Allocate
+
+  /// A block of 2^order units that the caller owns; nil when no free memory of that size is left.
+  package func allocate(order: Int) -> Block? {
+    guard let block = takeHot(order) ?? takeQueuedOrListed(order) ?? takeLastResort(order) else { return nil }
+    if block.isDirty { countDirty(block, -1) }
+    return block
+  }
+
+  private func takeHot(_ order: Int) -> Block? {
+    let slot = tables.hot(order: order)
+    guard Memory.load(slot) != 0 else { return nil }
+    let packed = Memory.exchange(0, in: slot)
+    return packed == 0 ? nil : Block(packed: packed)
+  }
+
+  private func takeQueuedOrListed(_ order: Int) -> Block? {
+    if queue.depth > 0 { drainUnlessActive() }
+    while true {
+      if let block = takeListed(order) { return block }
+      guard extend(order) else { return nil }
+    }
+  }
+
+  // What is left may be in hot slots, in the queue, or in the hands of a merging worker: gather all, then look once
+  // more, as the worker, so that nobody else holds anything back.
+  private func takeLastResort(_ order: Int) -> Block? {
+    gather()
+    return takeListed(order)
+  }
+
+  private func takeListed(_ order: Int) -> Block? {
+    while true {
+      let candidates = Memory.loadAcquiring(tables.nonEmpty) &>> UInt(order)
+      guard candidates != 0 else { return nil }
+      let found = order &+ candidates.trailingZeroBitCount
+      if let block = pop(found) { return split(block, to: order) }
+    }
+  }
+
+  private func pop(_ order: Int) -> Block? {
+    let list = list(order)
+    while let node = list.pop() {
+      let number = Int(bitPattern: node) &- 1
+      let state = Memory.exchange(0, in: tables.word(number))
+      if state & State.free != 0 {
+        return Block(
+          order: order, index: number &- tables.number(order: order, index: 0), isDirty: state & State.dirty != 0)
+      }
+    }
+    // A block pushed between the failed pop and the clearing would be hidden: look again after it.
+    Memory.and(~(1 << UInt(order)), into: tables.nonEmpty)
+    if !list.isEmpty { Memory.or(1 << UInt(order), into: tables.nonEmpty) }
+    return nil
+  }
+
+  private func split(_ block: Block, to order: Int) -> Block {
+    var index = block.index
+    var current = block.order
+    while current > order {
+      current &-= 1
+      index &*= 2
+      makeFree(Block(order: current, index: index &+ 1, isDirty: block.isDirty), stamp: retention.now)
+    }
+    return Block(order: order, index: index, isDirty: block.isDirty)
+  }
+
+  /// Adds untouched units to the lists: the largest aligned block that fits; false when none of `order` is left.
+  private func extend(_ order: Int) -> Bool {
+    var start = Memory.load(tables.frontier)
+    while true {
+      var fitting = BuddyTables.orders &- 1
+      while fitting >= order, Int(bitPattern: start) &+ (1 &<< fitting) > tables.units
+        || Int(bitPattern: start) & ((1 &<< fitting) &- 1) != 0 { fitting &-= 1 }
+      guard fitting >= order else { return false }
+      let found = Memory.compareExchange(tables.frontier, expected: start, desired: start &+ (1 &<< UInt(fitting)))
+      if found == start {
+        makeFree(Block(order: fitting, index: Int(bitPattern: start) &>> fitting, isDirty: false), stamp: 0)
+        return true
+      }
+      start = found
+    }
+  }
+
+  // MARK: Release
+
+  /// Takes a block back. It becomes free at once, and is merged with its buddy in time.
+  package func release(_ block: Block) {
+    if block.isDirty { countDirty(block, 1) }
+    let displaced = Memory.exchange(block.packed, in: tables.hot(order: block.order))
+    if displaced != 0 { enqueue(Block(packed: displaced)) }
+    if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) }
+  }
+
+  private func enqueue(_ block: Block) {
+    if queue.push(block.packed) {
+      if queue.depth >= queue.capacity / 2 { drainUnlessActive() }
+    } else {
+      becomeWorker()
+      merge(block)
+      drainAndResign()
+    }
+  }
+
+  // MARK: Merge
+
+  private func tryBecomeWorker() -> Bool {
+    Memory.compareExchange(tables.workerActive, expected: 0, desired: 1) == 0
+  }
+
+  /// Waits until no other thread merges; the caller then merges alone until it resigns.
+  package func becomeWorker() {
+    while !tryBecomeWorker() { Memory.pause() }
+  }
+
+  package func resign() { Memory.storeReleasing(0, to: tables.workerActive) }
+
+  // An entry pushed while the flag was still up is seen by the look at the queue after it went down.
+  private func drainUnlessActive() {
+    while queue.depth > 0, tryBecomeWorker() {
+      drain()
+      resign()
+    }
+  }
+
+  private func drainAndResign() {
+    drain()
+    resign()
+    drainUnlessActive()
+  }
+
+  // At most one queueful, so that a worker is not kept merging for others for ever.
+  private func drain() {
+    var left = queue.capacity
+    while left > 0, let packed = queue.pop() {
+      merge(Block(packed: packed))
+      left &-= 1
+    }
+  }
+
+  /// Joins a block with its buddy, again and again, and lists the result. Only the worker calls this.
+  private func merge(_ block: Block) {
+    var order = block.order
+    var index = block.index
+    var dirty = block.isDirty
+    while order < BuddyTables.orders &- 1 {
+      guard let state = claim(order, index ^ 1) else { break }
+      // Both halves become dirty if one is.
+      if (state & State.dirty != 0) != dirty {
+        Memory.add(UInt(1) &<< UInt(order), to: tables.dirtyUnits)
+        dirty = true
+      }
+      index &>>= 1
+      order &+= 1
+    }
+    makeFree(Block(order: order, index: index, isDirty: dirty), stamp: retention.now)
+  }
+
+  /// Takes a block that is free and listed, and leaves its node linked; nil when it is not free.
+  private func claim(_ order: Int, _ index: Int) -> UInt? {
+    let word = word(order, index)
+    var state = Memory.load(word)
+    while state & State.free != 0 {
+      let found = Memory.compareExchange(word, expected: state, desired: State.linked)
+      if found == state { return state }
+      state = found
+    }
+    return nil
+  }
+
+  /// Lists a block that the caller owns.
+  private func makeFree(_ block: Block, stamp: UInt) {
+    let number = tables.number(order: block.order, index: block.index)
+    let word = tables.word(number)
+    let desired = State.free | State.linked | (block.isDirty ? State.dirty : 0) | stamp &<< State.stampShift
+    if Memory.exchange(desired, in: word) & State.linked == 0 {
+      list(block.order).push(UInt(bitPattern: number &+ 1))
+      Memory.or(1 &<< UInt(block.order), into: tables.nonEmpty)
+    }
+  }
+
+  // MARK: Give memory back
+
+  /// Units of free blocks that may hold memory.
+  package var dirtyUnits: Int { Int(bitPattern: Memory.load(tables.dirtyUnits)) }
+
+  private func countDirty(_ block: Block, _ sign: Int) {
+    Memory.add(UInt(bitPattern: sign &<< block.order), to: tables.dirtyUnits)
+  }
+
+  /// Moves every hot block and every queued one into the lists, merged.
+  private func gather() {
+    becomeWorker()
+    for order in 0..<BuddyTables.orders {
+      if let block = takeHot(order) { merge(block) }
+    }
+    drainAndResign()
+  }
+
+  /// Gives the memory of free blocks back to the system: of all, or of those that were free for the delay, and
+  /// of the longest free until what is kept fits under the cap.
+  package func purge(all: Bool) {
+    if all || retention.isOverCap(dirtyUnits: dirtyUnits) { gather() }
+    guard tryBecomeWorker() else { return }
+    let now = retention.now
+    var age = all ? 0 : retention.delay
+    sweep(now: now, age: age, downToCap: false)
+    while age > 0, retention.isOverCap(dirtyUnits: dirtyUnits) {
+      age /= 2
+      sweep(now: now, age: age, downToCap: true)
+    }
+    drainAndResign()
+  }
+
+  private func sweep(now: UInt, age: UInt, downToCap: Bool) {
+    let frontier = Int(bitPattern: Memory.load(tables.frontier))
+    for order in 0..<BuddyTables.orders {
+      for index in 0..<(frontier &>> order) {
+        if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
+        let state = Memory.load(word(order, index))
+        guard state & State.free != 0, state & State.dirty != 0, now &- (state &>> State.stampShift) >= age,
+          let claimed = claim(order, index)
+        else { continue }
+        let block = Block(order: order, index: index, isDirty: claimed & State.dirty != 0)
+        let purged = block.isDirty && retention.purge(units: block.units)
+        if purged { countDirty(block, -1) }
+        makeFree(Block(order: order, index: index, isDirty: block.isDirty && !purged), stamp: claimed &>> State.stampShift)
+      }
+    }
+  }
+
+  // MARK: Look
+
+  /// Calls `body` with every free block, its order and index: hot, queued ones excepted.
+  package func visitListed(_ body: (Int, Int) -> Void) {
+    let frontier = Int(bitPattern: Memory.load(tables.frontier))
+    for order in 0..<BuddyTables.orders {
+      for index in 0..<(frontier &>> order) where Memory.load(word(order, index)) & State.free != 0 { body(order, index) }
+    }
+  }
+
+  /// Whether the free blocks are disjoint, listed, and their nodes reachable. Exact only while nobody else calls.
+  package func checkInvariants() -> Bool {
+    var sound = true
+    gather()
+    var linked = 0
+    for order in 0..<BuddyTables.orders {
+      list(order).visit { node in
+        linked += 1
+        if Memory.load(tables.word(Int(bitPattern: node) &- 1)) & State.linked == 0 { sound = false }
+        return true
+      }
+    }
+    visitListed { order, index in
+      if Memory.load(word(order, index)) & State.linked == 0 { sound = false } else { linked -= 1 }
+      for above in (order &+ 1)..<max(order &+ 1, BuddyTables.orders) {
+        if Memory.load(word(above, index &>> (above &- order))) & State.free != 0 { sound = false }
+      }
+      if order < BuddyTables.orders &- 1, Memory.load(word(order, index ^ 1)) & State.free != 0 { sound = false }
+    }
+    return sound && linked >= 0
+  }
+}

@@ -1,0 +1,167 @@
+import CAshlar
+import Synchronization
+
+/// One reserved stretch of address space that all small and medium blocks lie in, and the tables beside it.
+///
+/// `address - base < bytes` is the whole test for "ours", and no test reads through a foreign pointer. The region
+/// is cut into units of 1 MiB. Beside it lie, in one reservation: a tag for each granule, a descriptor and a bitmap
+/// for each page of 64 KiB, and the words of the buddy system. Nothing is ever unmapped while the region lives.
+///
+/// Where the system counts every writable page against a limit (`vm.overcommit_memory=2`), units become writable
+/// only when they are first handed out.
+package struct Region {
+  package let base: UInt
+  package let unitCount: Int
+  package let tags: UnsafeMutablePointer<UInt8>
+  package let descriptors: UnsafeMutableRawPointer
+  package let bitmaps: UnsafeMutablePointer<UInt64>
+  package let buddyTables: UnsafeMutableRawPointer
+  /// Whether units must be made writable before use, and a byte a unit saying that it is done.
+  private let committed: UnsafeMutablePointer<UInt8>?
+  private let reservation: UnsafeMutableRawPointer
+  private let reservedBytes: Int
+
+  package static let unitBytes = 1 << 20
+  package static let granuleBytes = 16
+  package static let granuleShift: UInt = 4
+  private static let alignment = 2 << 20
+
+  package var bytes: Int { unitCount * Self.unitBytes }
+
+  /// Reserves a region of `bytes`, or of half as much, a quarter, … where the system refuses; nil under 4 MiB.
+  ///
+  /// - Parameter strict: reserve without commit charge, and make units writable on first use.
+  package init?(bytes wanted: Int, strict: Bool) {
+    var bytes = wanted
+    while bytes >= 4 << 20 {
+      if let region = Region(exactly: bytes, strict: strict) {
+        self = region
+        return
+      }
+      bytes >>= 1
+    }
+    return nil
+  }
+
+  private init?(exactly bytes: Int, strict: Bool) {
+    let units = bytes / Self.unitBytes
+    let tagBytes = bytes / Self.granuleBytes
+    let descriptorBytes = units * Slab.pagesPerUnit * Slab.descriptorBytes
+    let bitmapBytes = units * Slab.pagesPerUnit * Slab.bitmapBytes
+    let buddyBytes = BuddyTables.bytes(units: units)
+    let committedBytes = strict ? units : 0
+    let tableBytes = (tagBytes + descriptorBytes + bitmapBytes + buddyBytes + committedBytes)
+    let total = bytes + tableBytes + Self.alignment
+    guard let start = System.reserve(total, readable: true, writable: !strict) else { return nil }
+    let first = (UInt(bitPattern: start) + UInt(Self.alignment) - 1) & ~UInt(Self.alignment - 1)
+    var table = UnsafeMutableRawPointer(bitPattern: first).unsafelyUnwrapped + bytes
+    reservation = start
+    reservedBytes = total
+    base = first
+    unitCount = units
+    tags = table.assumingMemoryBound(to: UInt8.self)
+    table += tagBytes
+    descriptors = table
+    table += descriptorBytes
+    bitmaps = table.assumingMemoryBound(to: UInt64.self)
+    table += bitmapBytes
+    buddyTables = table
+    table += buddyBytes
+    committed = strict ? table.assumingMemoryBound(to: UInt8.self) : nil
+    if strict, !System.makeWritable(buddyTables, buddyBytes + committedBytes) {
+      _ = System.unmap(start, total)
+      return nil
+    }
+  }
+
+  /// Gives the whole reservation back. Nothing of it may be in use.
+  package func release() { _ = System.unmap(reservation, reservedBytes) }
+
+  /// Makes units usable; false when the system's limit is met, and then none of them may be used.
+  package func commit(units: Range<Int>) -> Bool {
+    guard let committed else { return true }
+    for unit in units where committed[unit] == 0 {
+      guard commit(unit: unit) else { return false }
+      committed[unit] = 1
+    }
+    return true
+  }
+
+  // Two threads may do this to neighbouring units at once: it is idempotent, and each owns its unit.
+  private func commit(unit: Int) -> Bool {
+    let page = Slab.pagesPerUnit * unit
+    return writable(UnsafeMutableRawPointer(bitPattern: address(ofUnit: unit)).unsafelyUnwrapped, Self.unitBytes)
+      && writable(UnsafeMutableRawPointer(tags) + Self.unitBytes / 16 * unit, Self.unitBytes / 16)
+      && writable(descriptors + page * Slab.descriptorBytes, Slab.pagesPerUnit * Slab.descriptorBytes)
+      && writable(UnsafeMutableRawPointer(bitmaps) + page * Slab.bitmapBytes, Slab.pagesPerUnit * Slab.bitmapBytes)
+  }
+
+  private func writable(_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
+    let page = UInt(System.pageBytes)
+    let first = UInt(bitPattern: start) & ~(page - 1)
+    let end = (UInt(bitPattern: start) + UInt(bytes) + page - 1) & ~(page - 1)
+    return System.makeWritable(UnsafeMutableRawPointer(bitPattern: first).unsafelyUnwrapped, Int(end - first))
+  }
+
+  /// Whether an address lies in the region.
+  @inline(__always)
+  package func contains(_ address: UInt) -> Bool { address &- base < UInt(bitPattern: bytes) }
+
+  @inline(__always)
+  package func address(ofUnit unit: Int) -> UInt { base &+ UInt(bitPattern: unit &* Self.unitBytes) }
+
+  @inline(__always)
+  package func unit(of address: UInt) -> Int { Int(bitPattern: address &- base) / Self.unitBytes }
+
+  @inline(__always)
+  package func address(ofPage page: Int) -> UInt { base &+ UInt(bitPattern: page &* Slab.pageBytes) }
+
+  @inline(__always)
+  package func page(of address: UInt) -> Int { Int(bitPattern: (address &- base) / UInt(Slab.pageBytes)) }
+
+  /// The tag of the granule that `address` lies in. The address is one of the region.
+  @inline(__always)
+  package func tag(at address: UInt) -> Tag { Tag(tags[granule(address)]) }
+
+  @inline(__always)
+  package func setTag(_ tag: Tag, at block: BlockBase) { tags[granule(block.address)] = tag.value }
+
+  /// Changes a tag in one atomic step; false, and no change, when it was not `expected`.
+  package func exchangeTag(_ expected: Tag, for desired: Tag, at block: BlockBase) -> Bool {
+    let byte = UnsafeMutableRawPointer(tags + granule(block.address)).assumingMemoryBound(to: Atomic<UInt8>.self)
+    return byte.pointee.compareExchange(
+      expected: expected.value, desired: desired.value, ordering: .acquiringAndReleasing).exchanged
+  }
+
+  @inline(__always)
+  private func granule(_ address: UInt) -> Int { Int(bitPattern: (address &- base) &>> Self.granuleShift) }
+
+  /// Drops the contents of a run of pages, and of their tags, none of which says live. The run has no owner but the
+  /// caller. False when the system refuses; the contents are then what they were.
+  package func purge(pages: Range<Int>) -> Bool {
+    let start = UnsafeMutableRawPointer(bitPattern: address(ofPage: pages.lowerBound)).unsafelyUnwrapped
+    guard System.purge(start, pages.count * Slab.pageBytes) else { return false }
+    purgeTags(of: pages)
+    return true
+  }
+
+  // The tag of a medium block that was freed stays, so that freeing it again is still known for what it is: a page of
+  // tags for a block of 1 MiB and more.
+  private func purgeTags(of pages: Range<Int>) {
+    var first = pages.lowerBound
+    for page in pages where page % Slab.pagesPerUnit == 0 && tag(at: address(ofPage: page)).order != nil {
+      purgeAllTags(of: first..<page)
+      first = page + 1
+    }
+    purgeAllTags(of: first..<pages.upperBound)
+  }
+
+  private func purgeAllTags(of pages: Range<Int>) {
+    let bytesPerPage = Slab.pageBytes / Self.granuleBytes
+    // Where the system's pages are larger than the tags of one of ours, only whole ones can go.
+    let page = System.pageBytes
+    let first = (pages.lowerBound * bytesPerPage + page - 1) / page * page
+    let end = pages.upperBound * bytesPerPage / page * page
+    if first < end { _ = System.purge(UnsafeMutableRawPointer(tags) + first, end - first) }
+  }
+}

@@ -1,0 +1,73 @@
+/// The size classes of the small level.
+///
+/// 72 classes: 16 to 256 B in steps of 16, to 1 KiB in eight steps a doubling, to 1 MiB in four. Rounding a size up
+/// to its class wastes at most 15 bytes up to 256 B, an eighth up to 1 KiB, a fifth above (a quarter of the size
+/// asked). Whatever multiple of a power of two a size is rounded up to, its class is a multiple of it too, which is
+/// why an aligned request needs no classes of its own.
+package struct SizeClass: Equatable {
+  /// 0 for 16 B … 71 for 1 MiB.
+  package let index: Int
+
+  @inline(__always)
+  package init(index: Int) { self.index = index }
+
+  package static let count = 72
+  /// The largest size that the small level serves, 1 MiB.
+  package static let largest = 1 << 20
+
+  private static let fineLimit = 256
+  private static let mediumLimit = 1024
+  private static let fineCount = 16
+  private static let mediumCount = 16
+
+  /// The smallest class that holds `size` bytes. `size` is at most `largest`. O(1).
+  @inline(__always)
+  package init(holding size: Int) {
+    if size <= Self.fineLimit {
+      index = size == 0 ? 0 : (size &- 1) &>> 4
+    } else if size <= Self.mediumLimit {
+      index = Self.steps(size, perDoubling: 3, from: 8) &+ Self.fineCount
+    } else {
+      index = Self.steps(size, perDoubling: 2, from: 10) &+ Self.fineCount &+ Self.mediumCount
+    }
+  }
+
+  /// Which step of `2^perDoubling` a doubling, counted from `2^from`, is the first to hold `size`.
+  @inline(__always)
+  private static func steps(_ size: Int, perDoubling: Int, from: Int) -> Int {
+    let last = size &- 1
+    let doubling = (Int.bitWidth &- 1 &- last.leadingZeroBitCount)
+    let step = last &>> (doubling &- perDoubling)
+    return ((doubling &- from) &<< perDoubling) &+ step &- (1 &<< perDoubling)
+  }
+
+  /// Bytes of a block. O(1).
+  package var size: Int {
+    if index < Self.fineCount { return (index &+ 1) &<< 4 }
+    if index < Self.fineCount &+ Self.mediumCount {
+      return Self.size(ofStep: index &- Self.fineCount, perDoubling: 3, from: 8)
+    }
+    return Self.size(ofStep: index &- Self.fineCount &- Self.mediumCount, perDoubling: 2, from: 10)
+  }
+
+  private static func size(ofStep step: Int, perDoubling: Int, from: Int) -> Int {
+    let doubling = (step &>> perDoubling) &+ from
+    let within = (step & ((1 &<< perDoubling) &- 1)) &+ 1
+    return (1 &<< doubling) &+ (within &<< (doubling &- perDoubling))
+  }
+
+  /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
+  ///
+  /// About 128 KiB worth, at least one and at most 64.
+  package var batch: Int {
+    let fitting = (128 << 10) / size
+    return fitting > Magazine.capacity ? Magazine.capacity : (fitting < 1 ? 1 : fitting)
+  }
+
+  /// Pages (64 KiB each) of a slab, as a power of two: room for at least 8 blocks, or 1 MiB.
+  package var slabOrder: Int {
+    var order = 0
+    while order < Slab.largestOrder && (Slab.pageBytes << order) < 8 * size { order += 1 }
+    return order
+  }
+}

@@ -1,0 +1,165 @@
+/// A slab: a run of 1, 2, 4, 8 or 16 pages of 64 KiB, aligned to its own length, cut into blocks of one class.
+///
+/// Its record is the descriptor of its first page and a bitmap of the blocks that are home. Nothing is written into
+/// the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
+/// no slab, under the pool's.
+package struct Slab {
+  package static let pageBytes = 64 << 10
+  package static let pagesPerUnit = Region.unitBytes / pageBytes
+  package static let largestOrder = 4
+  package static let descriptorBytes = 64
+  /// Bits for the smallest blocks that a page can hold.
+  package static let bitmapBytes = pageBytes / Region.granuleBytes / 8
+
+  package let region: Region
+  /// Number of its first page in the region.
+  package let page: Int
+
+  package init(region: Region, page: Int) {
+    self.region = region
+    self.page = page
+  }
+
+  /// The slab that a page is part of.
+  package init(region: Region, containing page: Int) {
+    self.region = region
+    self.page = page &- Int(Slab(region: region, page: page).words[Field.pageOffset])
+  }
+
+  private enum Field {
+    static let tag = 0
+    static let pageOffset = 1
+    static let homeCount = 2
+    static let blockCount = 3
+    static let next = 4
+    static let previous = 5
+    static let firstWord = 6
+  }
+
+  private var words: UnsafeMutablePointer<UInt32> {
+    (region.descriptors + page &* Self.descriptorBytes).assumingMemoryBound(to: UInt32.self)
+  }
+
+  private var bitmap: UnsafeMutablePointer<UInt64> { region.bitmaps + page &* (Self.bitmapBytes / 8) }
+
+  /// The class that its blocks are of; nil for pages that are in no slab.
+  package var sizeClass: SizeClass? { Tag(UInt8(truncatingIfNeeded: words[Field.tag])).sizeClass }
+
+  /// Blocks that are home, out of `blockCount`.
+  package var homeCount: Int { Int(words[Field.homeCount]) }
+  package var blockCount: Int { Int(words[Field.blockCount]) }
+  package var isEmpty: Bool { homeCount == blockCount }
+
+  /// Neighbours in its class's list of slabs with blocks at home, as page number plus one; 0 for none.
+  package var next: Int {
+    get { Int(words[Field.next]) }
+    nonmutating set { words[Field.next] = UInt32(truncatingIfNeeded: newValue) }
+  }
+  package var previous: Int {
+    get { Int(words[Field.previous]) }
+    nonmutating set { words[Field.previous] = UInt32(truncatingIfNeeded: newValue) }
+  }
+
+  package var pages: Range<Int> {
+    page..<(page + (1 << (sizeClass?.slabOrder ?? 0)))
+  }
+
+  private var start: UInt { region.address(ofPage: page) }
+
+  // MARK: Life
+
+  /// Cuts the pages into blocks of a class, all of them home.
+  package func open(for sizeClass: SizeClass) {
+    let pages = 1 << sizeClass.slabOrder
+    for offset in 0..<pages {
+      let part = Slab(region: region, page: page + offset)
+      part.words[Field.tag] = UInt32(Tag.free(sizeClass).value)
+      part.words[Field.pageOffset] = UInt32(offset)
+    }
+    let blocks = pages * Self.pageBytes / sizeClass.size
+    words[Field.homeCount] = UInt32(blocks)
+    words[Field.blockCount] = UInt32(blocks)
+    words[Field.firstWord] = 0
+    next = 0
+    previous = 0
+    for word in 0..<((blocks + 63) / 64) {
+      let left = blocks - word * 64
+      bitmap[word] = left >= 64 ? .max : (1 << UInt64(left)) - 1
+    }
+  }
+
+  /// Ends the slab, whose blocks are all home: no granule of it is the start of a block any more.
+  package func close() {
+    let sizeClass = sizeClass.unsafelyUnwrapped
+    for index in 0..<blockCount { region.setTag(.none, at: block(index, sizeClass)) }
+    for page in pages { Slab(region: region, page: page).words[Field.tag] = 0 }
+  }
+
+  // MARK: Blocks
+
+  private func block(_ index: Int, _ sizeClass: SizeClass) -> BlockBase {
+    BlockBase(address: start &+ UInt(bitPattern: index &* sizeClass.size))
+  }
+
+  private func index(of block: BlockBase, _ sizeClass: SizeClass) -> Int {
+    Int(bitPattern: block.address &- start) / sizeClass.size
+  }
+
+  /// Takes up to `limit` blocks, lowest addresses first, into `slots`, each with a tag that says free.
+  package func take(_ limit: Int, into slots: UnsafeMutablePointer<UInt>) -> Int {
+    let sizeClass = sizeClass.unsafelyUnwrapped
+    let tag = Tag.free(sizeClass)
+    let size = UInt(bitPattern: sizeClass.size)
+    let wanted = min(limit, homeCount)
+    var word = Int(words[Field.firstWord])
+    var taken = 0
+    while taken < wanted {
+      var bits = bitmap[word]
+      var address = start &+ UInt(bitPattern: word &* 64) &* size
+      while bits != 0, taken < wanted {
+        let bit = UInt(bits.trailingZeroBitCount)
+        address = start &+ (UInt(bitPattern: word &* 64) &+ bit) &* size
+        slots[taken] = address
+        region.setTag(tag, at: BlockBase(address: address))
+        bits &= bits &- 1
+        taken &+= 1
+      }
+      bitmap[word] = bits
+      if bits == 0 { word &+= 1 }
+    }
+    words[Field.firstWord] = UInt32(truncatingIfNeeded: word)
+    words[Field.homeCount] -= UInt32(taken)
+    return taken
+  }
+
+  /// Takes a block home. False, and no change, when it is home already.
+  package func giveBack(_ block: BlockBase) -> Bool {
+    let index = index(of: block, sizeClass.unsafelyUnwrapped)
+    let word = index / 64
+    let bit: UInt64 = 1 << UInt64(index % 64)
+    guard bitmap[word] & bit == 0 else { return false }
+    bitmap[word] |= bit
+    words[Field.homeCount] += 1
+    if word < Int(words[Field.firstWord]) { words[Field.firstWord] = UInt32(word) }
+    return true
+  }
+
+  /// Whether a block is home.
+  package func isHome(_ block: BlockBase) -> Bool {
+    guard let sizeClass else { return false }
+    let index = index(of: block, sizeClass)
+    return bitmap[index / 64] & (1 << UInt64(index % 64)) != 0
+  }
+
+  /// Whether counts and bitmap agree, and every block at home has a tag that does not say live.
+  package func checkInvariants() -> Bool {
+    guard let sizeClass, homeCount <= blockCount else { return false }
+    var home = 0
+    for index in 0..<blockCount where bitmap[index / 64] & (1 << UInt64(index % 64)) != 0 {
+      home += 1
+      let tag = region.tag(at: block(index, sizeClass).address)
+      if tag != .none && tag != .free(sizeClass) { return false }
+    }
+    return home == homeCount
+  }
+}

@@ -1,0 +1,219 @@
+/// The one pool that all classes draw their slabs from, and that every empty slab goes back to.
+///
+/// It takes units of 1 MiB from the medium level and cuts them into runs of 1, 2, 4, 8 or 16 pages, each aligned to
+/// its own length; a unit whose pages are all free again goes back. Free pages that hold memory are preferred over
+/// untouched ones, and are purged when they have been free for long or are too many (`Retention`).
+///
+/// Everything is done under the pool's lock. Taking a run is O(1) in the number of units; purging is O(units).
+package struct SlabPool<Memory: SharedMemory> {
+  private let region: Region
+  private let buddy: Buddy<Memory>
+  private let retention: Retention
+  private let state: UnsafeMutablePointer<UInt>
+  private let units: UnsafeMutablePointer<Unit>
+
+  /// What the pool knows of a unit. Masks have a bit a page; a unit that is not the pool's has `free` and `used` 0.
+  private struct Unit {
+    var free: UInt16
+    var dirty: UInt16
+    var isOurs: Bool
+    /// Tick at which a page of it was last given back.
+    var stamp: UInt32
+    /// Neighbours in the list of its largest free run, unit number plus one.
+    var next: UInt32
+    var previous: UInt32
+  }
+
+  private static var lists: Int { Slab.largestOrder + 1 }
+
+  /// Bytes of state, and of the table with a record a unit.
+  package static var stateBytes: Int { 128 }
+  package static func tableBytes(units: Int) -> Int { units * MemoryLayout<Unit>.stride }
+
+  /// `state` and `table` are zero when fresh.
+  package init(
+    region: Region, buddy: Buddy<Memory>, retention: Retention,
+    state: UnsafeMutableRawPointer, table: UnsafeMutableRawPointer
+  ) {
+    self.region = region
+    self.buddy = buddy
+    self.retention = retention
+    self.state = state.assumingMemoryBound(to: UInt.self)
+    units = table.assumingMemoryBound(to: Unit.self)
+  }
+
+  /// Taken after a class's lock, never before one.
+  package var lock: Lock { Lock(SharedWord(state)) }
+  /// First unit of each list, plus one.
+  private var firsts: UnsafeMutablePointer<UInt> { state + 1 }
+  private var dirtyPages: UnsafeMutablePointer<UInt> { state + 8 }
+  private var dirtyUnits: Int { Int(dirtyPages.pointee) / Slab.pagesPerUnit }
+  /// Units that the pool holds.
+  private var unitCount: UnsafeMutablePointer<UInt> { state + 9 }
+  private var topUnit: UnsafeMutablePointer<UInt> { state + 10 }
+
+  /// A run of 2^order pages, in no slab and owned by the caller; nil when memory is out.
+  package func take(order: Int) -> Slab? {
+    lock.withLock {
+      guard let unit = unit(withRun: order) else { return nil }
+      unlist(unit)
+      let page = bestRun(order, in: unit)
+      let mask = Self.mask(page, order)
+      units[unit].free &= ~mask
+      let dirty = units[unit].dirty & mask
+      dirtyPages.pointee -= UInt(dirty.nonzeroBitCount)
+      units[unit].dirty &= ~mask
+      list(unit)
+      return Slab(region: region, page: unit * Slab.pagesPerUnit + page)
+    }
+  }
+
+  /// Takes the pages of a closed slab back.
+  package func giveBack(_ slab: Slab, order: Int) {
+    lock.withLock {
+      let unit = slab.page / Slab.pagesPerUnit
+      let mask = Self.mask(slab.page % Slab.pagesPerUnit, order)
+      unlist(unit)
+      units[unit].free |= mask
+      units[unit].dirty |= mask
+      units[unit].stamp = UInt32(truncatingIfNeeded: retention.now)
+      dirtyPages.pointee += UInt(mask.nonzeroBitCount)
+      if units[unit].free == .max { giveUp(unit) } else { list(unit) }
+      if retention.isExceeded(dirtyUnits: dirtyUnits) { purgeLocked(all: false) }
+    }
+  }
+
+  /// Gives the memory of free pages back to the system.
+  package func purge(all: Bool) { lock.withLock { purgeLocked(all: all) } }
+
+  /// Bytes of the units that the pool holds.
+  package var heldBytes: Int { lock.withLock { Int(unitCount.pointee) * Region.unitBytes } }
+
+  // MARK: Units
+
+  private func unit(withRun order: Int) -> Int? {
+    for list in order..<Self.lists where firsts[list] != 0 { return Int(firsts[list]) - 1 }
+    return newUnit()
+  }
+
+  private func newUnit() -> Int? {
+    guard let block = buddy.allocate(order: 0) else { return nil }
+    let unit = block.firstUnit
+    guard region.commit(units: block.units) else {
+      buddy.release(block)
+      return nil
+    }
+    units[unit] = Unit(free: .max, dirty: block.isDirty ? .max : 0, isOurs: true, stamp: 0, next: 0, previous: 0)
+    if block.isDirty { dirtyPages.pointee += UInt(Slab.pagesPerUnit) }
+    unitCount.pointee += 1
+    topUnit.pointee = max(topUnit.pointee, UInt(unit) + 1)
+    list(unit)
+    return unit
+  }
+
+  private func giveUp(_ unit: Int) {
+    let dirty = units[unit].dirty
+    dirtyPages.pointee -= UInt(dirty.nonzeroBitCount)
+    units[unit] = Unit(free: 0, dirty: 0, isOurs: false, stamp: 0, next: 0, previous: 0)
+    unitCount.pointee -= 1
+    buddy.release(.init(order: 0, index: unit, isDirty: dirty != 0))
+  }
+
+  // MARK: Runs
+
+  private static func mask(_ page: Int, _ order: Int) -> UInt16 {
+    UInt16(truncatingIfNeeded: ((1 << (1 << order)) - 1) << page)
+  }
+
+  /// A bit at each page where an aligned run of 2^order set bits begins.
+  private static func starts(of bits: UInt16, _ order: Int) -> UInt16 {
+    var runs = bits
+    var length = 1
+    while length < 1 << order {
+      runs &= runs >> UInt16(length)
+      length *= 2
+    }
+    return runs & alignedStarts(order)
+  }
+
+  private static func alignedStarts(_ order: Int) -> UInt16 {
+    switch order {
+    case 0: 0xFFFF
+    case 1: 0x5555
+    case 2: 0x1111
+    case 3: 0x0101
+    default: 0x0001
+    }
+  }
+
+  /// The first run of pages that all hold memory, or else the first free one.
+  private func bestRun(_ order: Int, in unit: Int) -> Int {
+    let warm = Self.starts(of: units[unit].free & units[unit].dirty, order)
+    return (warm != 0 ? warm : Self.starts(of: units[unit].free, order)).trailingZeroBitCount
+  }
+
+  private func largestRun(_ unit: Int) -> Int? {
+    for order in stride(from: Slab.largestOrder, through: 0, by: -1)
+    where Self.starts(of: units[unit].free, order) != 0 { return order }
+    return nil
+  }
+
+  // MARK: Lists
+
+  private func list(_ unit: Int) {
+    guard let order = largestRun(unit) else { return }
+    let first = firsts[order]
+    units[unit].next = UInt32(truncatingIfNeeded: first)
+    units[unit].previous = 0
+    if first != 0 { units[Int(first) - 1].previous = UInt32(unit + 1) }
+    firsts[order] = UInt(unit + 1)
+  }
+
+  private func unlist(_ unit: Int) {
+    guard let order = largestRun(unit) else { return }
+    let (next, previous) = (units[unit].next, units[unit].previous)
+    if next != 0 { units[Int(next) - 1].previous = previous }
+    if previous != 0 { units[Int(previous) - 1].next = next } else { firsts[order] = UInt(next) }
+  }
+
+  // MARK: Purge
+
+  private func purgeLocked(all: Bool) {
+    let now = UInt32(truncatingIfNeeded: retention.now)
+    for unit in 0..<Int(topUnit.pointee) where units[unit].isOurs {
+      let loose = units[unit].free & units[unit].dirty
+      let overCap = retention.isOverCap(dirtyUnits: dirtyUnits)
+      guard loose != 0, all || overCap || UInt(now &- units[unit].stamp) >= retention.delay else { continue }
+      purge(loose, of: unit)
+    }
+  }
+
+  private func purge(_ pages: UInt16, of unit: Int) {
+    var left = pages
+    while left != 0 {
+      let first = left.trailingZeroBitCount
+      let length = (~(left >> UInt16(first))).trailingZeroBitCount
+      let start = unit * Slab.pagesPerUnit + first
+      let mask = UInt16(truncatingIfNeeded: ((1 << length) - 1) << first)
+      if region.purge(pages: start..<(start + length)) {
+        units[unit].dirty &= ~mask
+        dirtyPages.pointee -= UInt(length)
+      }
+      left &= ~mask
+    }
+  }
+
+  /// Whether masks, lists and counts agree.
+  package func checkInvariants() -> Bool {
+    lock.withLock {
+      var held = 0
+      var dirty = 0
+      for unit in 0..<Int(topUnit.pointee) where units[unit].isOurs {
+        held += 1
+        dirty += units[unit].dirty.nonzeroBitCount
+        if units[unit].dirty & ~units[unit].free != 0 || units[unit].free == .max { return false }
+      }
+      return held == Int(unitCount.pointee) && dirty == Int(dirtyPages.pointee)
+    }
+  }
+}

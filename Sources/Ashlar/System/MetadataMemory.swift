@@ -1,0 +1,30 @@
+/// Memory for the allocator's own records. It is handed out once, zeroed, on lines of its own, and never taken back.
+///
+/// Thread-safe. O(1).
+package struct MetadataMemory {
+  // Three words: lock, next free address, end of the current mapping.
+  private let state: UnsafeMutablePointer<UInt>
+  private static let mappingBytes = 256 << 10
+
+  package static let bytes = 64
+
+  /// `state` is `bytes` long and zero.
+  package init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+
+  package var lock: Lock { Lock(SharedWord(state)) }
+
+  /// `bytes` zeroed bytes, 64-byte aligned; nil when the system has none.
+  package func take(_ bytes: Int) -> UnsafeMutableRawPointer? {
+    let rounded = (bytes + 63) & ~63
+    return lock.withLock {
+      if Int(bitPattern: state[2] &- state[1]) < rounded {
+        let mapping = max(Self.mappingBytes, rounded)
+        guard let fresh = System.map(mapping) else { return nil }
+        state[1] = UInt(bitPattern: fresh)
+        state[2] = state[1] + UInt(mapping)
+      }
+      defer { state[1] += UInt(rounded) }
+      return UnsafeMutableRawPointer(bitPattern: state[1])
+    }
+  }
+}

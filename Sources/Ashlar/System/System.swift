@@ -1,0 +1,92 @@
+import CAshlar
+
+/// The one seam to the operating system.
+///
+/// Every call that can fail goes through here, is counted, and can be made to fail: see `SystemFaults`. Each
+/// answers success or failure and leaves `errno` alone. Thread-safe.
+package enum System {
+  /// Bytes of a page of memory, a power of two.
+  package static var pageBytes: Int { Int(ashlar_os_page_bytes()) }
+
+  /// Maps fresh zeroed memory, readable and writable; nil when the system refuses.
+  package static func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
+    mapping(bytes, readable: true, writable: true)
+  }
+
+  /// Reserves address space. What is not `writable` costs no commit charge until `makeWritable`.
+  package static func reserve(_ bytes: Int, readable: Bool, writable: Bool) -> UnsafeMutableRawPointer? {
+    mapping(bytes, readable: readable, writable: writable)
+  }
+
+  private static func mapping(_ bytes: Int, readable: Bool, writable: Bool) -> UnsafeMutableRawPointer? {
+    guard SystemFaults.permit() else { return nil }
+    var error: Int32 = 0
+    return ashlar_os_map(nil, bytes, readable ? 1 : 0, writable ? 1 : 0, &error)
+  }
+
+  /// Gives a mapping, or whole pages of one, back. False when the system refuses (too many mappings).
+  package static func unmap(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
+    SystemFaults.permit() && ashlar_os_unmap(address, bytes) == 0
+  }
+
+  /// Lets reserved pages be written.
+  package static func makeWritable(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
+    SystemFaults.permit() && ashlar_os_protect(address, bytes, 1) == 0
+  }
+
+  /// Drops the contents of whole pages: they take no memory and read as zero until written again.
+  package static func purge(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
+    SystemFaults.permit() && ashlar_os_purge(address, bytes) == 0
+  }
+
+  /// Asks for huge pages; advice only, so failure is no error.
+  package static func adviseHugePages(_ address: UnsafeMutableRawPointer, _ bytes: Int) {
+    if SystemFaults.permit() { _ = ashlar_os_huge_pages(address, bytes) }
+  }
+
+  /// Resizes a mapping, moving it if need be; nil when the system refuses, the mapping then untouched.
+  package static func remap(_ address: UnsafeMutableRawPointer, from old: Int, to new: Int) -> UnsafeMutableRawPointer? {
+    guard SystemFaults.permit() else { return nil }
+    var error: Int32 = 0
+    return ashlar_os_remap(address, old, new, &error)
+  }
+
+  package static func yield() { ashlar_os_yield() }
+
+  /// Milliseconds of a clock that never goes back, a few milliseconds exact.
+  package static var milliseconds: UInt { UInt(ashlar_os_milliseconds()) }
+}
+
+/// Makes the Nth memory call to the system fail, for proving that its failure is survived.
+///
+/// Process-wide; meant for one test at a time.
+package enum SystemFaults {
+  private static var calls: SharedWord {
+    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.system_calls) { SharedWord($0) }
+  }
+  private static var failCall: SharedWord {
+    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.fail_call) { SharedWord($0) }
+  }
+  private static var failOnwards: SharedWord {
+    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.fail_onwards) { SharedWord($0) }
+  }
+
+  /// Memory calls made to the system since the process began.
+  package static var callCount: Int { Int(bitPattern: HardwareMemory.load(calls)) }
+
+  /// Fails the `n`th call from now (1 is the next), and with `onwards` every later one too.
+  package static func fail(call n: Int, onwards: Bool) {
+    HardwareMemory.store(onwards ? 1 : 0, to: failOnwards)
+    HardwareMemory.store(HardwareMemory.load(calls) &+ UInt(bitPattern: n), to: failCall)
+  }
+
+  /// Ends the failing.
+  package static func lift() { HardwareMemory.store(0, to: failCall) }
+
+  static func permit() -> Bool {
+    let number = HardwareMemory.add(1, to: calls) &+ 1
+    let failing = HardwareMemory.load(failCall)
+    if failing == 0 || number < failing { return true }
+    return number != failing && HardwareMemory.load(failOnwards) == 0
+  }
+}

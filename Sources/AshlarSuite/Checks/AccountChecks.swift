@@ -1,0 +1,105 @@
+import Ashlar
+
+extension Check {
+  static let statistics = Check("statistics", "the counters of each level and class against what was done") { context in
+    let pool = PoolAllocator()
+    for (index, size) in PoolAllocator.sizeClasses.enumerated() {
+      let before = pool.statistics(ofSizeClass: index)
+      let blocks = (0..<200).compactMap { _ in pool.allocateIfPossible(size: size) }
+      for block in blocks.prefix(150) { pool.deallocate(block) }
+      let after = pool.statistics(ofSizeClass: index)
+      context.require(after.allocations == before.allocations + 200, "class \(size): allocations are miscounted")
+      context.require(after.frees == before.frees + 150, "class \(size): frees are miscounted")
+      context.require(after.liveBytes == before.liveBytes + 50 * size, "class \(size): live bytes are miscounted")
+      for block in blocks.dropFirst(150) { pool.deallocate(block) }
+      context.require(pool.statistics(ofSizeClass: index).liveBlocks == before.liveBlocks, "class \(size): blocks are left")
+      context.count(200)
+    }
+    let before = pool.statistics()
+    let blocks = [2 << 20, 600 << 20, 1100 << 20].compactMap { pool.allocateIfPossible(size: $0) }
+    let after = pool.statistics()
+    context.require(after.medium.liveBytes == before.medium.liveBytes + 2 << 20, "medium bytes are miscounted")
+    context.require(after.large.liveBlocks == before.large.liveBlocks + 1, "large blocks are miscounted")
+    context.require(after.huge.liveBlocks == before.huge.liveBlocks + 1, "huge blocks are miscounted")
+    blocks.forEach { pool.deallocate($0) }
+    context.require(pool.statistics().total.liveBlocks == before.total.liveBlocks, "blocks are left over")
+  }
+
+  static let tracker = Check("tracker", "recording switched on and off while threads allocate; every live block known") {
+    context in
+    let pool = PoolAllocator()
+    Threads.run(4) { thread in
+      var generator = context.generator(thread)
+      var oracle = Oracle(SwiftSubject(), seed: generator.next())
+      for round in 0..<20_000 {
+        if thread == 0, round % 500 == 0 { PoolAllocator.isTracking.toggle() }
+        if oracle.live.count < 50 { oracle.allocate(size: generator.logarithmic(in: 1...4096)) } else { oracle.free(round % 50) }
+      }
+      context.close(&oracle)
+      context.count(20_000)
+    }
+    PoolAllocator.isTracking = true
+    let known = PoolAllocator.trackedBlocks
+    let blocks = [8, 2 << 20, 600 << 20].compactMap { pool.allocateIfPossible(size: $0) }
+    context.require(PoolAllocator.trackedBlocks == known + 3, "live blocks are not known")
+    blocks.forEach { pool.deallocate($0) }
+    context.require(PoolAllocator.trackedBlocks == known, "freed blocks are still known")
+    PoolAllocator.isTracking = false
+  }
+
+  static let systemCalls = Check("system-calls", "at most 20 for 100,000 mixed allocations of 16 to 1024 B after warm-up") {
+    context in
+    var generator = context.generator()
+    let pool = PoolAllocator()
+    var slots = [UnsafeMutableRawPointer?](repeating: nil, count: 4096)
+    func work(_ count: Int) {
+      for _ in 0..<count {
+        let slot = Int.random(in: 0..<slots.count, using: &generator)
+        pool.deallocate(slots[slot])
+        slots[slot] = pool.allocateIfPossible(size: Int.random(in: 16...1024, using: &generator))
+      }
+    }
+    work(100_000)
+    let before = PoolAllocator.systemCallCount
+    work(100_000)
+    let calls = PoolAllocator.systemCallCount - before
+    slots.forEach { pool.deallocate($0) }
+    context.count(200_000)
+    context.note("\(calls) calls")
+    context.require(calls <= 20, "\(calls) system calls")
+  }
+
+  static let memoryReturn = Check("memory-return", "1 GiB in small blocks, freed, trimmed: under 64 MiB stay resident") {
+    context in
+    let pool = PoolAllocator()
+    pool.trim()
+    let bytes = 1 << 30
+    guard ProcessMemory.available > 2 * bytes else { return context.note("left out: too little memory") }
+    let before = ProcessMemory.resident
+    let blockSize = 256
+    let blocks = UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>.allocate(capacity: bytes / blockSize)
+    defer { blocks.deallocate() }
+    for index in blocks.indices {
+      blocks[index] = pool.allocateIfPossible(size: blockSize)
+      blocks[index]?.storeBytes(of: index, as: Int.self)
+    }
+    let full = ProcessMemory.resident
+    for index in blocks.indices { pool.deallocate(blocks[index]) }
+    pool.trim()
+    // The list of the blocks is ours, not the allocator's.
+    let kept = ProcessMemory.resident - before - blocks.count * 8
+    context.count(blocks.count)
+    context.note("\((full - before) >> 20) MiB at most, \(max(0, kept) >> 20) MiB kept")
+    context.require(kept < 64 << 20, "\(kept >> 20) MiB stay resident")
+  }
+
+  static let leaks = Check("leaks", "nothing is live at the end, and every record of the heap agrees") { context in
+    let pool = PoolAllocator()
+    let live = pool.statistics().total
+    context.count(live.allocations)
+    context.require(live.liveBlocks == 0, "\(live.liveBlocks) blocks of \(live.liveBytes) bytes are live")
+    context.require(pool.checkInvariants(), "the heap's records do not agree")
+    pool.trim()
+    context.require(pool.checkInvariants(), "the heap's records do not agree after trim")
+  }
+}

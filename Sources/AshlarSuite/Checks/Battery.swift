@@ -1,0 +1,19 @@
+import Ashlar
+
+/// All checks, in the order in which they run.
+public enum Battery {
+  public static let checks: [Check] = [
+    .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
+    .threads, .handOver, .misuse, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls, .memoryReturn, .leaks,
+  ]
+
+  /// The checks with these names, in the battery's order; nil with the first name that is none.
+  public static func checks(named names: [String]) -> Result<[Check], UnknownCheck> {
+    for name in names where !checks.contains(where: { $0.name == name }) { return .failure(UnknownCheck(name: name)) }
+    return .success(checks.filter { names.contains($0.name) })
+  }
+
+  public struct UnknownCheck: Error {
+    public let name: String
+  }
+}

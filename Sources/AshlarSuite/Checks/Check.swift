@@ -1,0 +1,94 @@
+import Synchronization
+
+/// One check of the battery.
+public struct Check: Sendable {
+  /// How it is named on the command line.
+  public let name: String
+  /// What it does, in a line.
+  public let summary: String
+  let body: @Sendable (CheckContext) -> Void
+
+  init(_ name: String, _ summary: String, _ body: @escaping @Sendable (CheckContext) -> Void) {
+    self.name = name
+    self.summary = summary
+    self.body = body
+  }
+
+  /// What came of a check.
+  public struct Outcome: Sendable {
+    public let name: String
+    /// Operations, rounds or cases done.
+    public let rounds: Int
+    public let seconds: Double
+    public let findings: [String]
+    /// What was measured or left out, in a few words.
+    public let note: String
+    public var passed: Bool { findings.isEmpty }
+  }
+
+  /// Runs it. The same seed and scale repeat it, but for how threads interleave.
+  ///
+  /// - Parameter scale: how many times the usual work is done, 1 or more.
+  public func run(seed: UInt64, scale: Int, progress: @escaping @Sendable (Double) -> Void) -> Outcome {
+    let context = CheckContext(check: name, seed: seed, scale: scale, progress: progress)
+    let clock = ContinuousClock()
+    let duration = clock.measure { body(context) }
+    let (whole, atto) = duration.components
+    return context.outcome(name: name, seconds: Double(whole) + Double(atto) / 1e18)
+  }
+}
+
+/// What a running check is given, and where it reports to. Thread-safe.
+final class CheckContext: Sendable {
+  let check: String
+  let seed: UInt64
+  let scale: Int
+  private let progress: @Sendable (Double) -> Void
+  private let state = Mutex(State())
+
+  private struct State {
+    var rounds = 0
+    var findings: [String] = []
+    var note = ""
+  }
+
+  init(check: String, seed: UInt64, scale: Int, progress: @escaping @Sendable (Double) -> Void) {
+    self.check = check
+    self.seed = seed
+    self.scale = scale
+    self.progress = progress
+  }
+
+  func generator(_ index: Int = 0) -> SeededGenerator { SeededGenerator(seed: seed, part: check, index: index) }
+
+  func count(_ rounds: Int) { state.withLock { $0.rounds += rounds } }
+
+  /// Something is wrong.
+  func find(_ text: String) {
+    state.withLock { if $0.findings.count < 20 { $0.findings.append(text) } }
+  }
+
+  func require(_ condition: Bool, _ text: @autoclosure () -> String) {
+    if !condition { find(text()) }
+  }
+
+  func note(_ text: String) { state.withLock { $0.note = text } }
+
+  /// `done` of `total` are finished.
+  func advance(_ done: Int, of total: Int) {
+    if done % max(1, total / 200) == 0 { progress(Double(done) / Double(total)) }
+  }
+
+  /// Takes over what an oracle found, after it has given everything back.
+  func close(_ oracle: inout Oracle) {
+    oracle.verifyAll()
+    oracle.freeAll()
+    oracle.findings.forEach(find)
+  }
+
+  fileprivate func outcome(name: String, seconds: Double) -> Check.Outcome {
+    state.withLock {
+      Check.Outcome(name: name, rounds: $0.rounds, seconds: seconds, findings: $0.findings, note: $0.note)
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import Ashlar
+import Synchronization
+
+extension Check {
+  static let threads = Check("threads", "5,000 mixed operations on each of 8 threads, 10 times over") { context in
+    for repetition in 0..<(10 * context.scale) {
+      Threads.run(8) { thread in
+        var generator = context.generator(repetition * 8 + thread)
+        var oracle = Oracle(SwiftSubject(), seed: generator.next())
+        for _ in 0..<5000 {
+          if oracle.live.count < 200, Bool.random(using: &generator) {
+            oracle.allocate(
+              size: generator.logarithmic(in: 1...(64 << 10)), alignment: 1 << Int.random(in: 0...12, using: &generator))
+          } else if !oracle.live.isEmpty {
+            oracle.free(Int.random(in: 0..<oracle.live.count, using: &generator))
+          }
+        }
+        context.close(&oracle)
+        context.count(5000)
+      }
+      context.advance(repetition, of: 10 * context.scale)
+    }
+  }
+
+  static let handOver = Check(
+    "hand-over", "blocks of all sizes filled by one thread, verified and freed by another, while threads come and go"
+  ) { context in
+    let exchange = Exchange()
+    for repetition in 0..<(10 * context.scale) {
+      Threads.run(4) { thread in
+        var generator = context.generator(repetition * 4 + thread)
+        for _ in 0..<20_000 {
+          let size = Int.random(in: 0..<100, using: &generator) == 0
+            ? Int.random(in: 1...(2 << 20), using: &generator) : generator.logarithmic(in: 8...2048)
+          guard let block = PoolAllocator().allocateIfPossible(size: size) else {
+            context.find("no block of \(size) bytes")
+            return
+          }
+          let parcel = Parcel(block: UInt(bitPattern: block), size: min(size, 2048), seed: generator.next())
+          Pattern.fill(block, 0..<parcel.size, seed: parcel.seed)
+          if let other = exchange.swap(parcel, Int(generator.next() % 1024)) { accept(other, context) }
+        }
+        context.count(20_000)
+      }
+      context.advance(repetition, of: 10 * context.scale)
+    }
+    for index in 0..<1024 {
+      if let parcel = exchange.swap(nil, index) { accept(parcel, context) }
+    }
+    context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")
+  }
+
+  private static func accept(_ parcel: Parcel, _ context: CheckContext) {
+    let block = UnsafeMutableRawPointer(bitPattern: parcel.block)!
+    if let offset = Pattern.firstDifference(block, 0..<parcel.size, seed: parcel.seed) {
+      context.find("byte \(offset) of a block changed on its way to another thread")
+    }
+    PoolAllocator().deallocate(block)
+  }
+}
+
+/// A filled block on its way to another thread.
+private struct Parcel: Sendable {
+  let block: UInt
+  let size: Int
+  let seed: UInt64
+}
+
+/// Pigeon-holes that threads leave parcels in.
+private final class Exchange: Sendable {
+  private let slots = Mutex([Parcel?](repeating: nil, count: 1024))
+
+  /// Leaves a parcel and takes the one that was there.
+  func swap(_ parcel: Parcel?, _ index: Int) -> Parcel? {
+    slots.withLock { slots in
+      defer { slots[index] = parcel }
+      return slots[index]
+    }
+  }
+}

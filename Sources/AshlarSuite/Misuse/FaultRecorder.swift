@@ -1,0 +1,21 @@
+import Ashlar
+import Synchronization
+
+/// Collects the faults that the heap reports, instead of dying of the first.
+///
+/// The handler is process-wide, so recordings take turns.
+enum FaultRecorder {
+  private static let turn = Mutex(())
+  private static let faults = Mutex<[MemoryFault]>([])
+
+  /// Runs `body` and answers what was reported meanwhile, by any thread.
+  static func record(_ body: () -> Void) -> [MemoryFault] {
+    turn.withLock { _ in
+      faults.withLock { $0 = [] }
+      PoolAllocator.setFaultHandler { fault in faults.withLock { $0.append(fault) } }
+      defer { PoolAllocator.setFaultHandler(nil) }
+      body()
+      return faults.withLock { $0 }
+    }
+  }
+}

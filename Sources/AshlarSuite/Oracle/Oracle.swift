@@ -1,0 +1,132 @@
+/// A shadow model that knows every live block of one thread, and checks each answer of the subject against it:
+/// no overlap, alignment, usable size, contents byte for byte, zeroing.
+///
+/// It keeps its records in memory of its own (the system's allocator), so that the subject can't damage them. Not
+/// thread-safe: one oracle a thread; blocks of different threads are told apart by their contents.
+public struct Oracle {
+  /// A live block.
+  public struct Block: Equatable, Sendable {
+    public let address: UInt
+    public let size: Int
+    public let alignment: Int
+    let seed: UInt64
+
+    public var pointer: UnsafeMutableRawPointer { UnsafeMutableRawPointer(bitPattern: address)! }
+  }
+
+  private let subject: any Subject
+  private var generator: SeededGenerator
+  /// Live blocks, in the order of their addresses.
+  public private(set) var live: [Block] = []
+  public private(set) var findings: [String] = []
+  /// Requests that the subject answered with nil.
+  public private(set) var refusals = 0
+
+  public init(_ subject: any Subject, seed: UInt64) {
+    self.subject = subject
+    generator = SeededGenerator(seed: seed)
+  }
+
+  // MARK: Operations
+
+  /// Asks for a block and fills it. Nil when the subject refuses.
+  @discardableResult
+  public mutating func allocate(size: Int, alignment: Int = 1, zeroed: Bool = false) -> Block? {
+    guard let pointer = subject.allocate(size: size, alignment: alignment, zeroed: zeroed) else {
+      refusals += 1
+      return nil
+    }
+    if zeroed, let offset = Pattern.firstNonZero(pointer, count: size) {
+      find("byte \(offset) of a zeroed block of \(size) is not zero")
+    }
+    let block = Block(address: UInt(bitPattern: pointer), size: size, alignment: alignment, seed: generator.next())
+    check(block)
+    insert(block)
+    Pattern.fill(pointer, 0..<size, seed: block.seed)
+    return block
+  }
+
+  /// Resizes a live block, given by its position.
+  public mutating func reallocate(_ index: Int, size: Int) {
+    let old = live.remove(at: index)
+    verify(old)
+    guard let pointer = subject.reallocate(old.pointer, size: size) else {
+      refusals += 1
+      verify(old)
+      live.insert(old, at: index)
+      return
+    }
+    if let offset = Pattern.firstDifference(pointer, 0..<min(old.size, size), seed: old.seed) {
+      find("byte \(offset) was lost when a block of \(old.size) was resized to \(size)")
+    }
+    let block = Block(address: UInt(bitPattern: pointer), size: size, alignment: 1, seed: old.seed)
+    check(block)
+    insert(block)
+    Pattern.fill(pointer, 0..<size, seed: block.seed)
+  }
+
+  /// Gives a live block back, given by its position, with its size or without.
+  public mutating func free(_ index: Int, sized: Bool = false) {
+    let block = live.remove(at: index)
+    verify(block)
+    if sized { subject.free(block.pointer, size: block.size) } else { subject.free(block.pointer) }
+  }
+
+  public mutating func freeAll() {
+    while !live.isEmpty { free(live.count - 1) }
+  }
+
+  // MARK: Checks
+
+  /// Checks that a block's contents are what was written.
+  public mutating func verify(_ block: Block) {
+    if let offset = Pattern.firstDifference(block.pointer, 0..<block.size, seed: block.seed) {
+      find("byte \(offset) of a live block of \(block.size) at \(hex(block.address)) has changed")
+    }
+  }
+
+  public mutating func verifyAll() {
+    for block in live { verify(block) }
+  }
+
+  private mutating func check(_ block: Block) {
+    let promised = max(block.alignment, 16)
+    if block.address % UInt(promised) != 0 {
+      find("a block of \(block.size) aligned to \(block.alignment) lies at \(hex(block.address))")
+    }
+    let usable = subject.usableSize(block.pointer)
+    if usable < block.size { find("a block of \(block.size) has \(usable) usable bytes") }
+  }
+
+  private mutating func insert(_ block: Block) {
+    let index = position(of: block.address)
+    let end = block.address + UInt(max(block.size, 1))
+    if index > 0, live[index - 1].address + UInt(max(live[index - 1].size, 1)) > block.address {
+      find("a block of \(block.size) at \(hex(block.address)) overlaps the one of \(live[index - 1].size) before it")
+    }
+    if index < live.count, end > live[index].address {
+      find("a block of \(block.size) at \(hex(block.address)) overlaps the one of \(live[index].size) behind it")
+    }
+    live.insert(block, at: index)
+  }
+
+  /// The position of the first live block at or above an address.
+  private func position(of address: UInt) -> Int {
+    var low = 0
+    var high = live.count
+    while low < high {
+      let middle = (low + high) / 2
+      if live[middle].address < address { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// Adds a finding of the caller's own.
+  mutating func note(_ text: String) { find(text) }
+
+  private mutating func find(_ text: String) {
+    if findings.count < 20 { findings.append(text) }
+  }
+}
+
+func hex(_ address: UInt) -> String { "0x" + String(address, radix: 16) }

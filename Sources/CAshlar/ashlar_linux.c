@@ -1,0 +1,149 @@
+// The OS layer for Linux. Another system is another file with these functions.
+#define _GNU_SOURCE
+#include "CAshlar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+// Runs a call that sets errno and hands back its error, with the caller's errno restored.
+#define WITH_ERRNO(error, call)      \
+  int saved = errno;                 \
+  (error) = (call) == 0 ? 0 : errno; \
+  errno = saved
+
+void *ashlar_os_map(void *hint, size_t bytes, int readable, int writable, int *error) {
+  int saved = errno;
+  int protection = (readable ? PROT_READ : PROT_NONE) | (writable ? PROT_WRITE : 0);
+  void *address = mmap(hint, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  *error = address == MAP_FAILED ? errno : 0;
+  errno = saved;
+  return address == MAP_FAILED ? NULL : address;
+}
+
+int ashlar_os_unmap(void *address, size_t bytes) {
+  int error;
+  WITH_ERRNO(error, munmap(address, bytes));
+  return error;
+}
+
+int ashlar_os_protect(void *address, size_t bytes, int writable) {
+  int error;
+  WITH_ERRNO(error, mprotect(address, bytes, writable ? PROT_READ | PROT_WRITE : PROT_NONE));
+  return error;
+}
+
+int ashlar_os_purge(void *address, size_t bytes) {
+  int error;
+  WITH_ERRNO(error, madvise(address, bytes, MADV_DONTNEED));
+  return error;
+}
+
+int ashlar_os_huge_pages(void *address, size_t bytes) {
+  int error;
+  WITH_ERRNO(error, madvise(address, bytes, MADV_HUGEPAGE));
+  return error;
+}
+
+void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, int *error) {
+  int saved = errno;
+  void *moved = mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE);
+  *error = moved == MAP_FAILED ? errno : 0;
+  errno = saved;
+  return moved == MAP_FAILED ? NULL : moved;
+}
+
+void ashlar_os_write(int descriptor, const void *bytes, size_t count) {
+  int saved = errno;
+  const char *next = bytes;
+  while (count > 0) {
+    ssize_t written = write(descriptor, next, count);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) break;
+    next += written;
+    count -= (size_t)written;
+  }
+  errno = saved;
+}
+
+size_t ashlar_os_read_file(const char *path, void *buffer, size_t capacity) {
+  int saved = errno;
+  size_t total = 0;
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  while (descriptor >= 0 && total < capacity) {
+    ssize_t count = read(descriptor, (char *)buffer + total, capacity - total);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    total += (size_t)count;
+  }
+  if (descriptor >= 0) close(descriptor);
+  errno = saved;
+  return total;
+}
+
+size_t ashlar_os_address_space_limit(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < PTRDIFF_MAX ? limit.rlim_cur : PTRDIFF_MAX;
+}
+
+// The coarse clock: read in user space, a few milliseconds exact, which is all that ageing needs.
+uint64_t ashlar_os_milliseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void ashlar_os_wait(void *word, uint32_t value) {
+  int saved = errno;
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+  errno = saved;
+}
+
+void ashlar_os_wake(void *word) {
+  int saved = errno;
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+  errno = saved;
+}
+
+void ashlar_os_yield(void) { sched_yield(); }
+_Noreturn void ashlar_os_abort(void) { abort(); }
+size_t ashlar_os_page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+int ashlar_os_errno(void) { return errno; }
+void ashlar_os_set_errno(int value) { errno = value; }
+
+extern char **environ;
+const char *const *ashlar_os_environment(void) { return (const char *const *)environ; }
+
+static struct ashlar_hooks installed;
+static pthread_key_t exit_key;
+static int exit_key_made;
+
+static void run_before_fork(void) { if (installed.before_fork) installed.before_fork(); }
+static void run_after_fork_parent(void) { if (installed.after_fork) installed.after_fork(0); }
+static void run_after_fork_child(void) { if (installed.after_fork) installed.after_fork(1); }
+
+void ashlar_install_hooks(struct ashlar_hooks hooks) {
+  installed = hooks;
+  exit_key_made = pthread_key_create(&exit_key, hooks.thread_exit) == 0;
+}
+
+// Registering these allocates, so it waits until the library is loaded and the allocator is whole.
+__attribute__((constructor)) static void register_with_the_c_library(void) {
+  pthread_atfork(run_before_fork, run_after_fork_parent, run_after_fork_child);
+}
+
+__attribute__((destructor)) static void run_process_exit(void) {
+  if (installed.process_exit) installed.process_exit();
+}
+
+void ashlar_watch_thread_exit(void *cache) {
+  if (exit_key_made) pthread_setspecific(exit_key, cache);
+}

@@ -1,0 +1,112 @@
+// What Swift has no word for: thread-local storage, hidden globals on the hot path, the C library's
+// variadic and macro-valued names, and the return address. Everything else is Swift.
+#ifndef CASHLAR_H
+#define CASHLAR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ASHLAR_HIDDEN __attribute__((visibility("hidden")))
+#define ASHLAR_INLINE static inline __attribute__((always_inline))
+
+// The words that the hot path reads, and the few that must exist before the heap does. Written once by
+// the thread that starts the heap, before `phase` says ready; read-only from then on, except for the
+// words marked shared, which are only touched as atomics.
+struct ashlar_globals {
+  uintptr_t region_base;      // first address of the region
+  uintptr_t region_granules;  // 16-byte granules in the region; 0 until started
+  uint8_t *tags;              // one byte a granule of the region
+  uint8_t *tags_by_address;   // `tags` displaced, so that it is indexed with address / 16
+  void *heap;                 // the process-wide Heap
+  uintptr_t phase;            // shared: 0 not started, 1 starting, 2 ready
+  uintptr_t system_calls;     // shared: system calls made so far
+  uintptr_t fail_call;        // shared: number of the call to fail, 0 for none
+  uintptr_t fail_onwards;     // shared: 1 to fail every call from that one on
+  uintptr_t fault_handler;    // shared: replaceable handler, 0 for the default
+};
+extern ASHLAR_HIDDEN struct ashlar_globals ashlar_globals;
+ASHLAR_INLINE struct ashlar_globals *ashlar_globals_address(void) { return &ashlar_globals; }
+
+// The calling thread's cache. Never null: a thread without a cache points at the empty one, whose bins
+// hold nothing and have room for nothing, so that the hot path needs no null test.
+extern ASHLAR_HIDDEN _Thread_local __attribute__((tls_model("initial-exec"))) void *ashlar_thread_cache;
+struct ashlar_empty_cache {
+  uintptr_t null_bin[8];           // empty and full at once: count 0, capacity 0
+  struct ashlar_empty_cache *routes[328];  // from sizes (72 words reserved) and from tags (256), all to the null bin
+};
+extern ASHLAR_HIDDEN struct ashlar_empty_cache ashlar_empty_cache;
+ASHLAR_INLINE void *ashlar_cache(void) { return ashlar_thread_cache; }
+ASHLAR_INLINE void ashlar_set_cache(void *cache) { ashlar_thread_cache = cache; }
+ASHLAR_INLINE void *ashlar_no_cache(void) { return &ashlar_empty_cache; }
+
+// 1 once the thread's cache has been given back at its exit: it must not get another.
+extern ASHLAR_HIDDEN _Thread_local __attribute__((tls_model("initial-exec"))) int ashlar_thread_exited;
+ASHLAR_INLINE int ashlar_exited(void) { return ashlar_thread_exited; }
+ASHLAR_INLINE void ashlar_set_exited(int value) { ashlar_thread_exited = value; }
+
+// Address of the instruction after the call of the function that this is inlined into.
+ASHLAR_INLINE void *ashlar_caller(void) { return __builtin_return_address(0); }
+
+// Tells the processor that this is a spinning loop.
+ASHLAR_INLINE void ashlar_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Operating system. Each returns 0 (or a valid address) on success and the errno value otherwise;
+// the caller's errno is left alone.
+void *ashlar_os_map(void *hint, size_t bytes, int readable, int writable, int *error) ASHLAR_HIDDEN;
+int ashlar_os_unmap(void *address, size_t bytes) ASHLAR_HIDDEN;
+int ashlar_os_protect(void *address, size_t bytes, int writable) ASHLAR_HIDDEN;
+int ashlar_os_purge(void *address, size_t bytes) ASHLAR_HIDDEN;
+int ashlar_os_huge_pages(void *address, size_t bytes) ASHLAR_HIDDEN;
+void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, int *error) ASHLAR_HIDDEN;
+void ashlar_os_write(int descriptor, const void *bytes, size_t count) ASHLAR_HIDDEN;
+size_t ashlar_os_read_file(const char *path, void *buffer, size_t capacity) ASHLAR_HIDDEN;
+size_t ashlar_os_address_space_limit(void) ASHLAR_HIDDEN;
+uint64_t ashlar_os_milliseconds(void) ASHLAR_HIDDEN;
+void ashlar_os_wait(void *word, uint32_t value) ASHLAR_HIDDEN;
+void ashlar_os_wake(void *word) ASHLAR_HIDDEN;
+void ashlar_os_yield(void) ASHLAR_HIDDEN;
+_Noreturn void ashlar_os_abort(void) ASHLAR_HIDDEN;
+size_t ashlar_os_page_bytes(void) ASHLAR_HIDDEN;
+int ashlar_os_errno(void) ASHLAR_HIDDEN;
+void ashlar_os_set_errno(int value) ASHLAR_HIDDEN;
+const char *const *ashlar_os_environment(void) ASHLAR_HIDDEN;
+
+// Hooks that the C side calls and Swift installs (thread exit, fork, process exit).
+struct ashlar_hooks {
+  void (*thread_exit)(void *cache);
+  void (*before_fork)(void);
+  void (*after_fork)(int in_child);
+  void (*process_exit)(void);
+};
+void ashlar_install_hooks(struct ashlar_hooks hooks) ASHLAR_HIDDEN;
+void ashlar_watch_thread_exit(void *cache) ASHLAR_HIDDEN;
+
+// The C++ library's new-handler (1 if there was one and it returned) and std::bad_alloc, looked up when needed.
+int ashlar_os_call_new_handler(void) ASHLAR_HIDDEN;
+void *ashlar_os_throw_bad_alloc(void) ASHLAR_HIDDEN;
+
+// The C library's own allocator, behind the same protocol as ours.
+void *ashlar_system_allocate(size_t bytes, size_t alignment) ASHLAR_HIDDEN;
+void *ashlar_system_reallocate(void *block, size_t bytes) ASHLAR_HIDDEN;
+void ashlar_system_free(void *block) ASHLAR_HIDDEN;
+size_t ashlar_system_usable_size(void *block) ASHLAR_HIDDEN;
+
+// A fault that the allocator found in a call made to it. `operation` and `state` are constants.
+struct ashlar_fault {
+  const char *operation;  // what was done: "free", "reallocate", "usable size", "sized free"
+  const char *kind;       // what is wrong: "double free", "invalid pointer", ...
+  const char *state;      // the state that the block or address was in
+  const char *level;      // "small", "medium", "large", "huge" or "none"
+  const void *address;    // the pointer that was passed
+  size_t block_size;      // usable bytes of the block, 0 where there is none
+  int size_class;         // index of the size class or buddy order, -1 where there is none
+};
+typedef void (*ashlar_fault_handler)(const struct ashlar_fault *fault);
+
+#endif

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+@main
+struct AshlarCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ashlar",
+    abstract: "Checks the Ashlar memory allocator.",
+    subcommands: [CheckCommand.self])
+}
