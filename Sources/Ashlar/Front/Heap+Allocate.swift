@@ -103,13 +103,13 @@ extension Heap {
   }
 
   private func refill(_ bin: Bin, _ sizeClass: SizeClass) {
-    let room = Int(bin.capacity)
-    if room >= sizeClass.batch, let magazine = depots.take(sizeClass) {
+    // All bins of a class have one capacity, and no magazine holds more than a bin does.
+    if let magazine = depots.take(sizeClass) {
       for index in 0..<magazine.count { bin[UInt(index)] = magazine.slots[index] }
       bin.count = UInt(magazine.count)
       depots.discard(magazine)
     } else {
-      bin.count = UInt(slabs.take(sizeClass, min(sizeClass.batch, room), into: bin.slots))
+      bin.count = UInt(slabs.take(sizeClass, min(sizeClass.batch, Int(bin.capacity)), into: bin.slots))
     }
   }
 

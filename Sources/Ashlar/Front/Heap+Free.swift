@@ -46,7 +46,8 @@ extension Heap {
   /// Moves the `count` blocks that have been in the bin longest to the class's global stack.
   func flush(_ bin: Bin, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
-    if leaving == sizeClass.batch, let magazine = depots.takeEmpty() {
+    // A magazine is worth its way when at least half of what it can bring is in it.
+    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), let magazine = depots.takeEmpty() {
       magazine.fill(from: bin.slots, leaving)
       // What is above the limit goes on to the slabs; the magazine on top is the one just used, so it stays.
       if depots.put(magazine, sizeClass) > depots.limit(sizeClass), let surplus = depots.take(sizeClass) {

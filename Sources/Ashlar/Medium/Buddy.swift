@@ -71,6 +71,11 @@ package struct Buddy<Memory: SharedMemory> {
     tables.word(tables.number(order: order, index: index))
   }
 
+  /// Whether there is such a block: the region may end inside the last ones of an order.
+  private func exists(_ order: Int, _ index: Int) -> Bool {
+    order < BuddyTables.orders && (index &+ 1) &<< order <= tables.units
+  }
+
   // MARK: Allocate
 
   /// A block of 2^order units that the caller owns; nil when no free memory of that size is left.
@@ -216,7 +221,7 @@ package struct Buddy<Memory: SharedMemory> {
     var order = block.order
     var index = block.index
     var dirty = block.isDirty
-    while order < BuddyTables.orders &- 1 {
+    while exists(order &+ 1, index &>> 1) {
       guard let state = claim(order, index ^ 1) else { break }
       // Both halves become dirty if one is.
       if (state & State.dirty != 0) != dirty {
@@ -326,10 +331,12 @@ package struct Buddy<Memory: SharedMemory> {
     }
     visitListed { order, index in
       if Memory.load(word(order, index)) & State.linked == 0 { sound = false } else { linked -= 1 }
-      for above in (order &+ 1)..<max(order &+ 1, BuddyTables.orders) {
+      var above = order &+ 1
+      while exists(above, index &>> (above &- order)) {
         if Memory.load(word(above, index &>> (above &- order))) & State.free != 0 { sound = false }
+        above &+= 1
       }
-      if order < BuddyTables.orders &- 1, Memory.load(word(order, index ^ 1)) & State.free != 0 { sound = false }
+      if exists(order &+ 1, index &>> 1), Memory.load(word(order, index ^ 1)) & State.free != 0 { sound = false }
     }
     return sound && linked >= 0
   }

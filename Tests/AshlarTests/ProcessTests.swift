@@ -1,0 +1,192 @@
+import AshlarSuite
+import Glibc
+import Testing
+
+@testable import Ashlar
+
+/// What needs a process of its own: switches, exit, fork, a heap that nobody else uses.
+@Suite struct ProcessTests {
+  private func errors(_ result: ExitTest.Result?) -> String {
+    String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+  }
+
+  @Test(arguments: [
+    ("ASHLAR_REGION=1G", \Switches.region, 1 << 30), ("ASHLAR_REGION=64M", \Switches.region, 64 << 20),
+    ("ASHLAR_REGION=1t", \Switches.region, 1 << 40), ("ASHLAR_CACHE=0", \Switches.cachePercent, 0),
+    ("ASHLAR_DEPOT=16k", \Switches.depot, 16 << 10), ("ASHLAR_RETAIN=0", \Switches.retain, 0),
+    ("ASHLAR_DELAY=5", \Switches.delay, 5), ("OTHER=5", \Switches.delay, 1000), ("ASHLAR_DELAYED=5", \Switches.delay, 1000),
+  ] as [(String, KeyPath<Switches, Int> & Sendable, Int)])
+  func `a switch is read`(entry: String, path: KeyPath<Switches, Int> & Sendable, expected: Int) {
+    var switches = Switches()
+    switches.apply(entry)
+    #expect(switches[keyPath: path] == expected)
+  }
+
+  @Test func `a switch that makes no sense is reported and ignored`() async {
+    let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      var switches = Switches()
+      for entry in [
+        "ASHLAR_REGION=", "ASHLAR_REGION=1M", "ASHLAR_REGION=2T", "ASHLAR_REGION=lots", "ASHLAR_REGION=1GB",
+        "ASHLAR_CACHE=101", "ASHLAR_CACHE=-1", "ASHLAR_TRACK=2", "ASHLAR_TRACK=yes", "ASHLAR_DELAY=99999999999999999999",
+      ] { switches.apply(entry) }
+      precondition(switches.region == 256 << 30 && switches.cachePercent == 100 && !switches.track && switches.delay == 1000)
+    }
+    let lines = errors(result).split(separator: "\n")
+    #expect(lines.count == 10)
+    #expect(lines.allSatisfy { $0.hasPrefix("ashlar: ASHLAR_") && $0.contains("makes no sense and is ignored: ") })
+    #expect(lines.first == "ashlar: ASHLAR_REGION= makes no sense and is ignored: 4194304 to 1099511627776 is what it takes")
+  }
+
+  @Test func `counters and leaks are printed at exit when asked for`() async {
+    let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      setenv("ASHLAR_STATISTICS", "1", 1)
+      setenv("ASHLAR_TRACK", "1", 1)
+      let pool = PoolAllocator()
+      for _ in 0..<3 { _ = try pool.allocate(size: 100, file: "Some/File.swift", line: 12) }
+      _ = try pool.allocate(size: 5 << 20, file: "Some/File.swift", line: 13)
+      pool.deallocate(try pool.allocate(size: 100))
+      exit(0)
+    }
+    let lines = Set(errors(result).split(separator: "\n"))
+    #expect(lines.isSuperset(of: [
+      "ashlar: small: 4 allocations, 1 frees, 3 live, 336 bytes live",
+      "ashlar: medium: 1 allocations, 0 frees, 1 live, 8388608 bytes live",
+      "ashlar: class 112 B: 4 allocations, 1 frees, 3 live, 336 bytes live",
+      "ashlar: 4 blocks live, 5243180 bytes",
+      "ashlar:   3 small blocks, 300 bytes, from Some/File.swift:12",
+      "ashlar:   1 medium block, 5242880 bytes, from Some/File.swift:13",
+    ]))
+  }
+
+  @Test func `the tracker knows C calls by their return address`() async {
+    let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      PoolAllocator.isTracking = true
+      let block = ashlarMalloc(50)
+      precondition(PoolAllocator.reportLeaks() == 1)
+      ashlarFree(block)
+      precondition(PoolAllocator.reportLeaks() == 0)
+    }
+    #expect(errors(result).contains(#/ashlar:   1 small block, 50 bytes, from return address 0x[0-9a-f]+/#))
+  }
+
+  @Test func `many first calls at once start one heap`() async {
+    await #expect(processExitsWith: .success) {
+      Threads.run(8) { _ in
+        let block = PoolAllocator().allocateIfPossible(size: 100)
+        precondition(block != nil)
+        PoolAllocator().deallocate(block)
+      }
+      precondition(PoolAllocator().statistics().total.allocations == 8 && PoolAllocator().checkInvariants())
+    }
+  }
+
+  @Test func `every system call of the first allocation may fail`() async {
+    await #expect(processExitsWith: .success) {
+      var call = 1
+      PoolAllocator.injectSystemFault(call: call, onwards: false)
+      while PoolAllocator().allocateIfPossible(size: 100) == nil {
+        call += 1
+        precondition(call < 100)
+        PoolAllocator.injectSystemFault(call: 1, onwards: true)
+        precondition(PoolAllocator().allocateIfPossible(size: 100) == nil)
+        PoolAllocator.injectSystemFault(call: call, onwards: false)
+      }
+      PoolAllocator.liftSystemFaults()
+      precondition(call > 1 && PoolAllocator().checkInvariants())
+    }
+  }
+
+  @Test func `threads that come and go leave nothing behind`() async {
+    await #expect(processExitsWith: .success) {
+      for _ in 0..<300 {
+        Threads.run(4) { thread in
+          let blocks = (1...50).map { PoolAllocator().allocateIfPossible(size: $0 * 100)! }
+          blocks.forEach { PoolAllocator().deallocate($0) }
+        }
+      }
+      var caches = 0
+      Heap.ready.pointee.registry.visit { _ in caches += 1; return true }
+      precondition(caches <= 8, "\(caches) caches for 4 threads at once")
+      precondition(PoolAllocator().statistics().total.liveBlocks == 0 && PoolAllocator().checkInvariants())
+    }
+  }
+
+  @Test func `a late thread-local destructor may still allocate and free`() async {
+    await #expect(processExitsWith: .success) {
+      // Made after the heap's own key, so that its destructor runs after the cache is gone.
+      _ = PoolAllocator().allocateIfPossible(size: 1)
+      nonisolated(unsafe) var key = pthread_key_t()
+      pthread_key_create(&key) { block in
+        PoolAllocator().deallocate(block)
+        for size in [10, 5000, 3 << 20] { PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: size)!) }
+      }
+      for _ in 0..<20 { Threads.run(4) { _ in pthread_setspecific(key, PoolAllocator().allocateIfPossible(size: 100)) } }
+      precondition(PoolAllocator().statistics().total.liveBlocks == 1 && PoolAllocator().checkInvariants())
+    }
+  }
+
+  @Test(arguments: ["4M", "32M"]) func `a small region runs out cleanly and works again`(region: String) async {
+    await #expect(processExitsWith: .success) { [region] in
+      setenv("ASHLAR_REGION", region, 1)
+      let pool = PoolAllocator()
+      for size in [16, 500, 70_000, 1 << 20, 2 << 20] {
+        var blocks: [UnsafeMutableRawPointer] = []
+        while let block = pool.allocateIfPossible(size: size) { blocks.append(block) }
+        precondition(blocks.count * size > 2 << 20, "\(blocks.count) blocks of \(size)")
+        precondition(Set(blocks).count == blocks.count && pool.checkInvariants())
+        blocks.forEach { pool.deallocate($0) }
+      }
+      precondition(pool.statistics().total.liveBlocks == 0)
+    }
+  }
+
+  @Test(arguments: [0, 1, 50]) func `any size of the caches works`(percent: Int) async {
+    await #expect(processExitsWith: .success) { [percent] in
+      setenv("ASHLAR_CACHE", "\(percent)", 1)
+      for name in ["threads", "hand-over", "misuse"] where name != "misuse" || percent > 40 {
+        guard case .success(let checks) = Battery.checks(named: [name]) else { fatalError() }
+        let outcome = checks[0].run(seed: 1, scale: 1) { _ in }
+        precondition(outcome.passed, "\(outcome.findings)")
+      }
+    }
+  }
+
+  @Test func `the child of a fork can go on`() async {
+    await #expect(processExitsWith: .success) {
+      let stop = UncheckedBox(UnsafeMutablePointer<Int>.allocate(capacity: 1))
+      stop.value.initialize(to: 0)
+      Threads.run(3) { thread in
+        if thread > 0 {
+          while HardwareMemory.load(SharedWord(UnsafeMutableRawPointer(stop.value))) == 0 {
+            for size in [50, 3000, 200_000, 2 << 20] {
+              PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: size))
+            }
+          }
+          return
+        }
+        for _ in 0..<200 {
+          let block = PoolAllocator().allocateIfPossible(size: 777)!
+          let child = forkWithHandlers()
+          if child == 0 {
+            PoolAllocator().deallocate(block)
+            for size in [50, 3000, 200_000, 2 << 20, 600 << 20] {
+              PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: size)!)
+            }
+            _exit(0)
+          }
+          var status: Int32 = 1
+          waitpid(child, &status, 0)
+          precondition(status == 0, "the child ended with \(status)")
+          PoolAllocator().deallocate(block)
+        }
+        HardwareMemory.store(1, to: SharedWord(UnsafeMutableRawPointer(stop.value)))
+      }
+    }
+  }
+}
+
+/// fork(2), which Swift does not offer: here the child only allocates and leaves.
+private func forkWithHandlers() -> pid_t {
+  typealias Fork = @convention(c) () -> pid_t
+  return unsafeBitCast(dlsym(nil, "fork")!, to: Fork.self)()
+}

@@ -1,0 +1,105 @@
+import AshlarSuite
+import CAshlar
+import Testing
+
+@testable import Ashlar
+
+@Suite struct RecordTests {
+  @Test(arguments: 0..<5) func `the address table agrees with a dictionary`(seed: Int) {
+    let memory = ZeroedMemory(bytes: AddressTable<Int>.bytes)
+    let table = AddressTable<Int>(state: memory.start.assumingMemoryBound(to: UInt.self))
+    var model: [UInt: Int] = [:]
+    var generator = SeededGenerator(seed: UInt64(seed))
+    for step in 0..<20_000 {
+      // Few addresses, a page apart, so that runs of neighbours collide, part and close.
+      let key = UInt.random(in: 1...600, using: &generator) << 12
+      if model[key] == nil, Bool.random(using: &generator) {
+        #expect(table.makeRoom())
+        table.insert(key, step)
+        model[key] = step
+      } else {
+        #expect(table.remove(key) == model.removeValue(forKey: key))
+      }
+      #expect(table[key] == model[key] && table.count == model.count)
+    }
+    #expect(table.checkInvariants() && table[0] == nil)
+    table.removeAll()
+    #expect(table.count == 0 && table[4096] == nil)
+  }
+
+  @Test func `direct mappings are aligned, resized, listed and given back`() throws {
+    let memory = ZeroedMemory(bytes: DirectMappings.bytes)
+    let direct = DirectMappings(state: memory.start, hugePages: true)
+    for exponent in 0...30 {
+      let base = try #require(direct.allocate(size: 5000, alignment: 1 << exponent))
+      #expect(base.address % (1 << exponent) == 0)
+      #expect(direct.block(at: base)?.mapped == 8192 && direct.block(at: BlockBase(address: base.address + 4096)) == nil)
+      #expect(direct.release(base) && !direct.release(base) && direct.wasReleased(base))
+    }
+    let base = try #require(direct.allocate(size: 1 << 20, alignment: 16))
+    base.raw.storeBytes(of: 42, as: Int.self)
+    let larger = try #require(direct.resize(base, to: 1 << 31))
+    #expect(larger.raw.load(as: Int.self) == 42 && direct.counts(huge: true).liveBlocks == 1)
+    #expect(direct.counts(huge: false).liveBlocks == 0 && direct.checkInvariants())
+    #expect(direct.releaseAllHuge() == 1 && direct.block(at: larger) == nil && direct.checkInvariants())
+    #expect(direct.allocate(size: .max, alignment: 16) == nil)
+    #expect(direct.allocate(size: 1 << 20, alignment: 1 << 62) == nil)
+  }
+
+  @Test func `the empty cache has nothing and takes nothing`() {
+    let empty = ThreadCache(ashlar_no_cache())
+    for size: UInt in 0...1024 { #expect(empty.bin(routing: size).count == 0) }
+    for value in 0...255 { #expect(empty.bin(routing: Tag(UInt8(value))).capacity == 0) }
+    // The C struct reaches exactly as far as the routes do.
+    #expect(MemoryLayout<ashlar_empty_cache>.size == 2688)
+  }
+
+  @Test func `routes lead to the bin of the class, or nowhere`() {
+    let memory = ZeroedMemory(bytes: ThreadCache.bytes)
+    let cache = ThreadCache(memory.start)
+    cache.lay { 2 * $0.batch }
+    for open in [true, false, true] {
+      cache.setRoutes(open: open)
+      for size: UInt in 0...1024 {
+        let expected = cache.bin(SizeClass(holding: Int(size))).slots
+        #expect((cache.bin(routing: size).slots == expected) == open)
+      }
+      for value in 0...255 {
+        let tag = Tag(UInt8(value))
+        guard tag.isLive, let sizeClass = tag.sizeClass else {
+          #expect(cache.bin(routing: tag).capacity == 0)
+          continue
+        }
+        #expect((cache.bin(routing: tag).slots == cache.bin(sizeClass).slots) == open)
+      }
+    }
+  }
+
+  @Test func `a full magazine travels through the stack of its class`() throws {
+    let fixture = LayerFixture(mebibytes: 8)
+    let sizeClass = SizeClass(holding: 100)
+    var blocks = fixture.blocks(sizeClass, 64)
+    let magazine = try #require(fixture.depots.takeEmpty())
+    magazine.fill(from: &blocks, 64)
+    #expect(fixture.depots.put(magazine, sizeClass) == 1 && fixture.depots.blockCount(sizeClass) == 64)
+    #expect(fixture.depots.holds(BlockBase(address: blocks[63]), sizeClass))
+    #expect(fixture.depots.take(SizeClass(holding: 200)) == nil)
+    let taken = try #require(fixture.depots.take(sizeClass))
+    #expect(taken.address == magazine.address && fixture.depots.blockCount(sizeClass) == 0)
+    #expect(fixture.depots.put(taken, sizeClass) == 1)
+    fixture.depots.drain(sizeClass, into: fixture.slabs)
+    #expect(fixture.slabs.takenCount(sizeClass) == 0 && fixture.depots.takeEmpty()?.address == magazine.address)
+  }
+
+  @Test func `user and base pointers are converted in one place, and not twice`() throws {
+    let source = packageRoot.appending(path: "Sources/Ashlar/Region/Pointers.swift").path
+    func compiles(_ line: String) throws -> Bool {
+      let snippet = try temporaryFile("func use(_ user: UserPointer, _ base: BlockBase) { \(line) }\n", "snippet.swift")
+      return try run("swiftc", ["-typecheck", "-package-name", "ashlar", source, snippet]).code == 0
+    }
+    #expect(try compiles("_ = UserPointer(BlockBase(user)); _ = BlockBase(UserPointer(base))"))
+    #expect(try !compiles("_ = BlockBase(BlockBase(user))"))
+    #expect(try !compiles("_ = UserPointer(UserPointer(base))"))
+    #expect(try !compiles("let mixed: BlockBase = user"))
+  }
+}

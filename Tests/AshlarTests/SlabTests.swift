@@ -1,0 +1,90 @@
+import AshlarSuite
+import Testing
+
+@testable import Ashlar
+
+@Suite struct SlabTests {
+  @Test(arguments: 0..<SizeClass.count) func `a slab serves each of its blocks once, aligned and apart`(index: Int) throws {
+    let fixture = LayerFixture(mebibytes: 16)
+    let sizeClass = SizeClass(index: index)
+    let slab = try #require(fixture.pool.take(order: sizeClass.slabOrder))
+    slab.open(for: sizeClass)
+    let count = slab.blockCount
+    var blocks = [UInt](repeating: 0, count: count + 1)
+    #expect(slab.take(count + 1, into: &blocks) == count && slab.homeCount == 0)
+    let start = fixture.region.address(ofPage: slab.page)
+    for number in 0..<count {
+      #expect(blocks[number] == start + UInt(number * sizeClass.size))
+      #expect(fixture.region.tag(at: blocks[number]) == .free(sizeClass))
+    }
+    #expect(blocks[count - 1] + UInt(sizeClass.size) <= start + UInt(slab.pages.count * Slab.pageBytes))
+    for number in (0..<count).shuffled() {
+      let block = BlockBase(address: blocks[number])
+      #expect(!slab.isHome(block) && slab.giveBack(block) && slab.isHome(block) && !slab.giveBack(block))
+    }
+    #expect(slab.isEmpty && slab.checkInvariants())
+  }
+
+  @Test func `an empty slab of one class serves another`() {
+    let fixture = LayerFixture(mebibytes: 4)
+    var first: Set<UInt> = []
+    // Each class in turn takes all memory there is: none can have kept any.
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      let blocks = fixture.blocks(sizeClass, (4 << 20) / 16)
+      let pages = Set(blocks.map { $0 / UInt(Slab.pageBytes) })
+      #expect(pages.count >= 4)
+      if index == 0 { first = pages } else { #expect(pages.isSubset(of: first)) }
+      #expect(fixture.giveBack(sizeClass, blocks.shuffled()) == nil)
+      #expect(fixture.slabs.takenCount(sizeClass) == 0 && fixture.pool.heldBytes == 0)
+    }
+    #expect(fixture.slabs.checkInvariants() && fixture.pool.checkInvariants() && fixture.buddy.checkInvariants())
+  }
+
+  @Test(arguments: 0..<10) func `magazines and slabs agree with a counting model`(seed: Int) {
+    let fixture = LayerFixture(mebibytes: 64, cap: 4 << 20, delay: 0)
+    var generator = SeededGenerator(seed: UInt64(seed))
+    var live: [Int: Set<UInt>] = [:]
+    for _ in 0..<2000 {
+      let index = Int.random(in: 0..<SizeClass.count, using: &generator)
+      let sizeClass = SizeClass(index: index)
+      if Bool.random(using: &generator) {
+        let blocks = fixture.blocks(sizeClass, Int.random(in: 1...64, using: &generator))
+        #expect(live[index, default: []].isDisjoint(with: blocks))
+        live[index, default: []].formUnion(blocks)
+      } else {
+        let leaving = Array(live[index, default: []].prefix(Int.random(in: 0...64, using: &generator)))
+        #expect(fixture.giveBack(sizeClass, leaving) == nil)
+        live[index]?.subtract(leaving)
+      }
+      #expect(fixture.slabs.takenCount(sizeClass) == live[index, default: []].count)
+    }
+    #expect(fixture.slabs.checkInvariants() && fixture.pool.checkInvariants())
+    for (index, blocks) in live { #expect(fixture.giveBack(SizeClass(index: index), Array(blocks)) == nil) }
+    #expect(fixture.pool.heldBytes == 0)
+    fixture.pool.purge(all: true)
+    #expect(fixture.pool.checkInvariants())
+  }
+
+  @Test func `a block that comes home twice is found, and the rest come home`() {
+    let fixture = LayerFixture(mebibytes: 8)
+    let sizeClass = SizeClass(holding: 64)
+    let blocks = fixture.blocks(sizeClass, 10)
+    #expect(fixture.giveBack(sizeClass, [blocks[0], blocks[1], blocks[0], blocks[2]]) == BlockBase(address: blocks[0]))
+    #expect(fixture.slabs.takenCount(sizeClass) == 7)
+  }
+
+  @Test func `pages that hold memory are preferred, and purged on demand`() throws {
+    let fixture = LayerFixture(mebibytes: 8)
+    let keeper = try #require(fixture.pool.take(order: 0))
+    let slab = try #require(fixture.pool.take(order: 0))
+    let memory = UnsafeMutableRawPointer(bitPattern: fixture.region.address(ofPage: slab.page))!
+    memory.storeBytes(of: 7, as: UInt8.self)
+    _ = fixture.pool.take(order: 0)
+    fixture.pool.giveBack(slab, order: 0)
+    #expect(fixture.pool.take(order: 0)?.page == slab.page)
+    fixture.pool.giveBack(slab, order: 0)
+    fixture.pool.purge(all: true)
+    #expect(memory.load(as: UInt8.self) == 0 && keeper.page != slab.page)
+  }
+}
