@@ -12,7 +12,16 @@ private let EINVAL: Int32 = 22
 /// - Returns: `size` bytes aligned to 16, or null with ENOMEM. A size of 0 gets a block of its own. O(1).
 @c(ashlar_malloc)
 public func ashlarMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
-  HotPath.allocate(size, otherwise: { slowMalloc(size) }, twice: { mallocAfterHandingOutTwice($0, size) })
+  HotPath.allocate(
+    size, larger: { largerMalloc(size) }, otherwise: { slowMalloc(size) },
+    twice: { mallocAfterHandingOutTwice($0, size) })
+}
+
+@inline(never)
+@c(internal_ashlar_malloc_larger)
+func largerMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
+  HotPath.allocateLarger(
+    size, otherwise: { slowMalloc(size) }, twice: { mallocAfterHandingOutTwice($0, size) })
 }
 
 /// Takes a block back; null is nothing to do. Leaves errno alone. O(1).
@@ -56,7 +65,7 @@ private func allocate(_ request: Request, _ site: @autoclosure () -> Site) -> Un
 public func ashlarCalloc(_ count: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
   let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
   guard !overflow else { return outOfMemory() }
-  guard bytes <= UInt(bitPattern: ThreadCache.routedSize), let block = HotPath.allocate(bytes, otherwise: { nil }, twice: refuse)
+  guard let block = HotPath.allocate(bytes, larger: { nil }, otherwise: { nil }, twice: refuse)
   else { return slowCalloc(bytes) }
   block.initializeMemory(as: UInt8.self, repeating: 0, count: Int(bitPattern: bytes))
   return block

@@ -7,7 +7,15 @@
   /// operator new(size), new[](size)
   @c(ashlar_new)
   public func ashlarNew(_ size: UInt) -> UnsafeMutableRawPointer? {
-    HotPath.allocate(size, otherwise: { slowNew(size, 1) }, twice: { newAfterHandingOutTwice($0, size) })
+    HotPath.allocate(
+      size, larger: { largerNew(size) }, otherwise: { slowNew(size, 1) }, twice: { newAfterHandingOutTwice($0, size) })
+  }
+
+  @inline(never)
+  @c(internal_ashlar_new_larger)
+  func largerNew(_ size: UInt) -> UnsafeMutableRawPointer? {
+    HotPath.allocateLarger(
+      size, otherwise: { slowNew(size, 1) }, twice: { newAfterHandingOutTwice($0, size) })
   }
 
   /// operator new(size, align), new[](size, align)

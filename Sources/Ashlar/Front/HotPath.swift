@@ -11,16 +11,39 @@ import CAshlar
 /// guaranteed then is in docs/design.md.
 package enum HotPath {
   /// - Parameters:
+  ///   - larger: called instead for a size above 1 KiB: `allocateLarger` for those that can afford it.
   ///   - otherwise: called instead when the block can't come from here.
   ///   - twice: called when the block at hand is live already, with its address.
   @inline(__always)
   package static func allocate(
     _ size: UInt,
+    larger: () -> UnsafeMutableRawPointer?,
     otherwise: () -> UnsafeMutableRawPointer?,
     twice: (UInt) -> UnsafeMutableRawPointer?
   ) -> UnsafeMutableRawPointer? {
-    guard size <= UInt(bitPattern: ThreadCache.routedSize) else { return otherwise() }
-    guard let address = ThreadCache.current.bin(routing: size).pop() else { return otherwise() }
+    guard size <= UInt(bitPattern: ThreadCache.routedSize) else { return larger() }
+    return take(from: ThreadCache.current.bin(routing: size), otherwise: otherwise, twice: twice)
+  }
+
+  /// The same for 1 KiB to 1 MiB, whose class is worked out instead of looked up.
+  @inline(__always)
+  package static func allocateLarger(
+    _ size: UInt,
+    otherwise: () -> UnsafeMutableRawPointer?,
+    twice: (UInt) -> UnsafeMutableRawPointer?
+  ) -> UnsafeMutableRawPointer? {
+    guard size <= UInt(bitPattern: SizeClass.largest) else { return otherwise() }
+    let sizeClass = SizeClass(holdingLarger: Int(bitPattern: size))
+    return take(from: ThreadCache.current.bin(routing: Tag.free(sizeClass).live), otherwise: otherwise, twice: twice)
+  }
+
+  @inline(__always)
+  private static func take(
+    from bin: Bin,
+    otherwise: () -> UnsafeMutableRawPointer?,
+    twice: (UInt) -> UnsafeMutableRawPointer?
+  ) -> UnsafeMutableRawPointer? {
+    guard let address = bin.pop() else { return otherwise() }
     guard turnLive(address) else { return twice(address) }
     return UnsafeMutableRawPointer(bitPattern: address)
   }

@@ -15,7 +15,10 @@ public struct PoolAllocator: BlockAllocator {
   ) throws(AllocationError) -> UnsafeMutableRawPointer {
     // A negative size is a huge one here, and never takes the hot path.
     if alignment <= 16, alignment > 0, alignment & (alignment &- 1) == 0, !zeroed,
-      let block = HotPath.allocate(UInt(bitPattern: size), otherwise: { nil }, twice: { refuse($0) })
+      let block = HotPath.allocate(
+        UInt(bitPattern: size),
+        larger: { HotPath.allocateLarger(UInt(bitPattern: size), otherwise: { nil }, twice: { refuse($0) }) },
+        otherwise: { nil }, twice: { refuse($0) })
     {
       return block
     }

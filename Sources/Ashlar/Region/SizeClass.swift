@@ -24,12 +24,18 @@ package struct SizeClass: Equatable {
   @inline(__always)
   package init(holding size: Int) {
     if size <= Self.fineLimit {
-      index = size == 0 ? 0 : (size &- 1) &>> 4
+      self.init(index: size == 0 ? 0 : (size &- 1) &>> 4)
     } else if size <= Self.mediumLimit {
-      index = Self.steps(size, perDoubling: 3, from: 8) &+ Self.fineCount
+      self.init(index: Self.steps(size, perDoubling: 3, from: 8) &+ Self.fineCount)
     } else {
-      index = Self.steps(size, perDoubling: 2, from: 10) &+ Self.fineCount &+ Self.mediumCount
+      self.init(holdingLarger: size)
     }
+  }
+
+  /// The same for a `size` above 1 KiB.
+  @inline(__always)
+  package init(holdingLarger size: Int) {
+    index = Self.steps(size, perDoubling: 2, from: 10) &+ Self.fineCount &+ Self.mediumCount
   }
 
   /// Which step of `2^perDoubling` a doubling, counted from `2^from`, is the first to hold `size`.
