@@ -74,9 +74,7 @@ package struct Fault {
 
   // MARK: Handler
 
-  private static var handlerWord: SharedWord {
-    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.fault_handler) { SharedWord($0) }
-  }
+  private static var handlerWord: SharedWord { SharedWord(ashlar_fault_handler_word()) }
 
   /// Called with each fault in place of the report and the abort. Nil for the default. Process-wide; may be changed
   /// at any time by any thread.

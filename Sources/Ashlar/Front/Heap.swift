@@ -89,9 +89,7 @@ extension Heap {
     static var ready: UInt { 2 }
   }
 
-  private static var phase: SharedWord {
-    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.phase) { SharedWord($0) }
-  }
+  private static var phase: SharedWord { SharedWord(ashlar_phase_word()) }
 
   /// The process-wide heap, started by the first call; nil when the system has no memory to start it with (the next
   /// call tries again). Many threads may make the first call at once: one starts it, the others wait.
@@ -103,7 +101,7 @@ extension Heap {
   /// The process-wide heap, which the caller knows to have started.
   @inline(__always)
   package static var ready: UnsafePointer<Heap> {
-    UnsafePointer(ashlar_globals_address().pointee.heap.unsafelyUnwrapped.assumingMemoryBound(to: Heap.self))
+    UnsafePointer(ashlar_read_globals().pointee.heap.unsafelyUnwrapped.assumingMemoryBound(to: Heap.self))
   }
 
   @inline(never)
@@ -129,12 +127,12 @@ extension Heap {
       return false
     }
     memory.initializeMemory(as: Heap.self, to: heap)
-    ashlar_globals_address().pointee.heap = memory
-    ashlar_globals_address().pointee.tags = heap.region.tags
-    ashlar_globals_address().pointee.tags_by_address = UnsafeMutablePointer(
+    ashlar_write_globals().pointee.heap = memory
+    ashlar_write_globals().pointee.tags = heap.region.tags
+    ashlar_write_globals().pointee.tags_by_address = UnsafeMutablePointer(
       bitPattern: UInt(bitPattern: heap.region.tags) &- heap.region.base >> Region.granuleShift)
-    ashlar_globals_address().pointee.region_base = heap.region.base
-    ashlar_globals_address().pointee.region_granules = UInt(heap.region.bytes / Region.granuleBytes)
+    ashlar_write_globals().pointee.region_base = heap.region.base
+    ashlar_write_globals().pointee.region_granules = UInt(heap.region.bytes / Region.granuleBytes)
     installHooks()
     return true
   }

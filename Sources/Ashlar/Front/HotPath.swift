@@ -51,7 +51,7 @@ package enum HotPath {
   /// From free to live. The carry out of the addition says that the block was live before.
   @inline(__always)
   private static func turnLive(_ address: UInt) -> Bool {
-    let tag = ashlar_globals_address().pointee.tags_by_address.unsafelyUnwrapped + Int(bitPattern: address &>> Region.granuleShift)
+    let tag = ashlar_read_globals().pointee.tags_by_address.unsafelyUnwrapped + Int(bitPattern: address &>> Region.granuleShift)
     let (value, wasLive) = tag.pointee.addingReportingOverflow(Tag.liveBit)
     tag.pointee = value
     return !wasLive
@@ -60,11 +60,11 @@ package enum HotPath {
   /// - Parameter otherwise: called instead when the block can't be taken here.
   @inline(__always)
   package static func free(_ pointer: UnsafeMutableRawPointer?, otherwise: () -> Void) {
-    let offset = UInt(bitPattern: pointer) &- ashlar_globals_address().pointee.region_base
+    let offset = UInt(bitPattern: pointer) &- ashlar_read_globals().pointee.region_base
     // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
     let granule = (offset &>> Region.granuleShift) | (offset &<< (64 &- Region.granuleShift))
-    guard granule < ashlar_globals_address().pointee.region_granules else { return otherwise() }
-    let tag = ashlar_globals_address().pointee.tags.unsafelyUnwrapped + Int(bitPattern: granule)
+    guard granule < ashlar_read_globals().pointee.region_granules else { return otherwise() }
+    let tag = ashlar_read_globals().pointee.tags.unsafelyUnwrapped + Int(bitPattern: granule)
     let value = tag.pointee
     let bin = ThreadCache.current.bin(routing: Tag(value))
     let count = bin.count

@@ -61,15 +61,9 @@ package enum System {
 ///
 /// Process-wide; meant for one test at a time.
 package enum SystemFaults {
-  private static var calls: SharedWord {
-    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.system_calls) { SharedWord($0) }
-  }
-  private static var failCall: SharedWord {
-    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.fail_call) { SharedWord($0) }
-  }
-  private static var failOnwards: SharedWord {
-    withUnsafeMutablePointer(to: &ashlar_globals_address().pointee.fail_onwards) { SharedWord($0) }
-  }
+  private static var calls: SharedWord { SharedWord(ashlar_system_calls_word()) }
+  private static var failCall: SharedWord { SharedWord(ashlar_fail_call_word()) }
+  private static var failOnwards: SharedWord { SharedWord(ashlar_fail_onwards_word()) }
 
   /// Memory calls made to the system since the process began.
   package static var callCount: Int { Int(bitPattern: HardwareMemory.load(calls)) }

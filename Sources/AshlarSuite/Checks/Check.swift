@@ -1,4 +1,3 @@
-import Synchronization
 
 /// One check of the battery.
 public struct Check: Sendable {
@@ -44,7 +43,7 @@ final class CheckContext: Sendable {
   let seed: UInt64
   let scale: Int
   private let progress: @Sendable (Double) -> Void
-  private let state = Mutex(State())
+  private let state = Guarded(State())
 
   private struct State {
     var rounds = 0

@@ -1,5 +1,4 @@
 import Ashlar
-import Synchronization
 
 extension Check {
   static let threads = Check("threads", "5,000 mixed operations on each of 8 threads, 10 times over") { context in
@@ -68,7 +67,7 @@ private struct Parcel: Sendable {
 
 /// Pigeon-holes that threads leave parcels in.
 private final class Exchange: Sendable {
-  private let slots = Mutex([Parcel?](repeating: nil, count: 1024))
+  private let slots = Guarded([Parcel?](repeating: nil, count: 1024))
 
   /// Leaves a parcel and takes the one that was there.
   func swap(_ parcel: Parcel?, _ index: Int) -> Parcel? {

@@ -1,12 +1,11 @@
 import Ashlar
-import Synchronization
 
 /// Collects the faults that the heap reports, instead of dying of the first.
 ///
 /// The handler is process-wide, so recordings take turns.
 enum FaultRecorder {
-  private static let turn = Mutex(())
-  private static let faults = Mutex<[MemoryFault]>([])
+  private static let turn = Guarded(())
+  private static let faults = Guarded<[MemoryFault]>([])
 
   /// Runs `body` and answers what was reported meanwhile, by any thread.
   static func record(_ body: () -> Void) -> [MemoryFault] {
