@@ -6,6 +6,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "Ashlar", targets: ["Ashlar"]),
+    .library(name: "AshlarSuite", targets: ["AshlarSuite"]),
     .executable(name: "ashlar", targets: ["ashlar"]),
   ],
   dependencies: [

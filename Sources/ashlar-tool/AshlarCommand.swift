@@ -4,6 +4,6 @@ import ArgumentParser
 struct AshlarCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ashlar",
-    abstract: "Checks the Ashlar memory allocator.",
-    subcommands: [CheckCommand.self])
+    abstract: "Checks the Ashlar memory allocator, and reproduces what went wrong.",
+    subcommands: [CheckCommand.self, ReproduceCommand.self])
 }

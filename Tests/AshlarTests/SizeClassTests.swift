@@ -37,11 +37,11 @@ import Testing
 
   @Test(arguments: 0..<SizeClass.count) func `batches and slabs fit`(index: Int) {
     let sizeClass = SizeClass(index: index)
-    let slabBytes = Slab.pageBytes << sizeClass.slabOrder
+    let slabBytes = Region.pageBytes << sizeClass.slabOrder
     #expect((1...Magazine.capacity).contains(sizeClass.batch))
     #expect(slabBytes <= Region.unitBytes && slabBytes >= sizeClass.size)
     #expect(slabBytes / sizeClass.size >= 8 || slabBytes == Region.unitBytes)
-    #expect(slabBytes / sizeClass.size <= Slab.bitmapBytes * 8)
+    #expect(slabBytes / sizeClass.size <= Region.bitmapBytes * 8)
   }
 
   @Test func `every tag says what it was made from`() {

@@ -17,7 +17,7 @@ import Testing
       #expect(blocks[number] == start + UInt(number * sizeClass.size))
       #expect(fixture.region.tag(at: blocks[number]) == .free(sizeClass))
     }
-    #expect(blocks[count - 1] + UInt(sizeClass.size) <= start + UInt(slab.pages.count * Slab.pageBytes))
+    #expect(blocks[count - 1] + UInt(sizeClass.size) <= start + UInt(slab.pages.count * Region.pageBytes))
     for number in (0..<count).shuffled() {
       let block = BlockBase(address: blocks[number])
       #expect(!slab.isHome(block) && slab.giveBack(block) && slab.isHome(block) && !slab.giveBack(block))
@@ -32,7 +32,7 @@ import Testing
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       let blocks = fixture.blocks(sizeClass, (4 << 20) / 16)
-      let pages = Set(blocks.map { $0 / UInt(Slab.pageBytes) })
+      let pages = Set(blocks.map { $0 / UInt(Region.pageBytes) })
       #expect(pages.count >= 4)
       if index == 0 { first = pages } else { #expect(pages.isSubset(of: first)) }
       #expect(fixture.giveBack(sizeClass, blocks.shuffled()) == nil)
@@ -64,6 +64,27 @@ import Testing
     #expect(fixture.pool.heldBytes == 0)
     fixture.pool.purge(all: true)
     #expect(fixture.pool.checkInvariants())
+  }
+
+  @Test func `under strict overcommit every block is writable, and nothing else is charged`() {
+    let fixture = LayerFixture(mebibytes: 64, strict: true)
+    var live: [(SizeClass, UInt)] = []
+    for index in 0..<SizeClass.count {
+      for block in fixture.blocks(SizeClass(index: index), 3) {
+        let memory = UnsafeMutableRawPointer(bitPattern: block)!
+        memory.initializeMemory(as: UInt8.self, repeating: 1, count: SizeClass(index: index).size)
+        live.append((SizeClass(index: index), block))
+      }
+    }
+    #expect(live.count == 3 * SizeClass.count && fixture.slabs.checkInvariants())
+    // A commit that the system refuses is a block that can't be had, and comes back when it can.
+    let wanted = fixture.buddy.allocate(order: 3)!
+    SystemFaults.fail(call: 1, onwards: true)
+    #expect(!fixture.region.commit(units: wanted.units))
+    SystemFaults.lift()
+    #expect(fixture.region.commit(units: wanted.units))
+    for (sizeClass, block) in live { #expect(fixture.giveBack(sizeClass, [block]) == nil) }
+    #expect(fixture.pool.checkInvariants() && fixture.pool.heldBytes == 0)
   }
 
   @Test func `a block that comes home twice is found, and the rest come home`() {

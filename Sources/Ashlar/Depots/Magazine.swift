@@ -46,3 +46,10 @@ package struct MagazineLinks: StackLinks {
     SharedWord(UnsafeMutableRawPointer(bitPattern: node).unsafelyUnwrapped)
   }
 }
+
+extension SizeClass {
+  /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
+  ///
+  /// About 128 KiB worth, at least one and at most 64.
+  package var batch: Int { min(max((128 << 10) / size, 1), Magazine.capacity) }
+}

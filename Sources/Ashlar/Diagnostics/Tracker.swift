@@ -91,9 +91,12 @@ package struct Tracker {
     }
   }
 
-  package func forget(_ user: UserPointer) {
-    guard isEnabled else { return }
-    lock.withLock { _ = table.remove(user.address) }
+  package func forget(_ user: UserPointer) { _ = withdraw(user) }
+
+  /// Takes out what is known of a block.
+  package func withdraw(_ user: UserPointer) -> Record? {
+    guard isEnabled else { return nil }
+    return lock.withLock { table.remove(user.address) }
   }
 
   /// Where a live block was allocated, if that is known.

@@ -3,7 +3,7 @@ import CAshlar
 /// What is asked of the heap in one request.
 package struct Request {
   package var size: Int
-  /// A power of two, at most `Heap.largestAlignment`.
+  /// A power of two, at most `Alignment.largest`.
   package var alignment: Int
   package var zeroed = false
 
@@ -23,7 +23,7 @@ package struct Request {
 
   // A size rounded up to a multiple of the alignment falls into a class, and an order, whose blocks are so aligned.
   var placement: Placement? {
-    guard size >= 0, size <= Int.max &- Slab.pageBytes else { return nil }
+    guard size >= 0, size <= Int.max &- Region.pageBytes else { return nil }
     if alignment > Heap.alignmentLimit { return .direct }
     let rounded = (max(size, 1) &+ (alignment &- 1)) & ~(alignment &- 1)
     if rounded <= SizeClass.largest { return .small(SizeClass(holding: rounded)) }

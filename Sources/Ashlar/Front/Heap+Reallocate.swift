@@ -36,10 +36,17 @@ extension Heap {
     case (.medium(let held), .medium(let wanted)):
       return held == wanted ? user : nil
     case (.direct, .direct):
-      tracker.forget(user)
-      return direct.resize(BlockBase(user), to: request.size).map { UserPointer($0) }
+      return resizeMapping(user, request.size)
     default:
       return nil
     }
+  }
+
+  // Once the mapping has moved, its old address may be another thread's new block: the record goes first.
+  private func resizeMapping(_ user: UserPointer, _ size: Int) -> UserPointer? {
+    let record = tracker.withdraw(user)
+    if let resized = direct.resize(BlockBase(user), to: size) { return UserPointer(resized) }
+    if let record { tracker.record(user, size: record.size, level: record.level, site: record.site) }
+    return nil
   }
 }

@@ -57,12 +57,13 @@ extension Heap {
           Heap.ready.pointee.detach(ThreadCache(cache))
         },
         before_fork: {
-          Heap.ready.pointee.buddy.becomeWorker()
+          // The merge worker comes last: the pool's lock may be held by who waits for it.
           Heap.ready.pointee.forEachLock { $0.acquire() }
+          Heap.ready.pointee.buddy.becomeWorker()
         },
         after_fork: { _ in
-          Heap.ready.pointee.forEachLock { $0.release() }
           Heap.ready.pointee.buddy.resign()
+          Heap.ready.pointee.forEachLock { $0.release() }
         },
         process_exit: { Heap.ready.pointee.reportAtExit() }))
   }

@@ -5,8 +5,8 @@ import CAshlar
 /// A value of pointers; what they point at lives as long as the process. Every method may be called by any thread at
 /// any time unless it says otherwise.
 ///
-/// Order of locks: tracker, registry, a class of slabs, pool, metadata; the direct table's is taken alone. No lock is
-/// held while a fault is reported.
+/// Order of locks: tracker, registry, a class of slabs, pool, metadata, direct table, and the buddy system's worker
+/// flag last. No lock is held while a fault is reported.
 package struct Heap {
   package typealias Memory = HardwareMemory
 
@@ -25,9 +25,7 @@ package struct Heap {
   /// The largest request that the medium level serves, 512 MiB.
   package static let mediumLimit = Region.unitBytes << (BuddyTables.orders - 1)
   /// Alignments above this are served by mappings of their own.
-  package static let alignmentLimit = Slab.pageBytes
-  /// Alignments above this are refused: no address but zero would do.
-  package static let largestAlignment = 1 << 40
+  package static let alignmentLimit = Region.pageBytes
 
   /// Sets up a heap on memory of its own; nil, with nothing left behind, when the system has none.
   package init?(switches: Switches) {
@@ -37,7 +35,7 @@ package struct Heap {
     var wanted = switches.region
     let limit = ashlar_os_address_space_limit()
     while wanted > 4 << 20, wanted > limit / 2 { wanted >>= 1 }
-    guard let region = Region(bytes: wanted, strict: strict) else { return nil }
+    guard let region = Region(bytes: wanted, strict: strict, unitRecordBytes: BuddyTables.bytes) else { return nil }
     guard let memory = System.map(Self.stateBytes(units: region.unitCount)) else {
       region.release()
       return nil
@@ -52,7 +50,7 @@ package struct Heap {
     }
     self.region = region
     metadata = MetadataMemory(state: take(MetadataMemory.bytes))
-    buddy = Buddy(tables: BuddyTables(memory: region.buddyTables, units: region.unitCount), retention: retention())
+    buddy = Buddy(tables: BuddyTables(memory: region.unitRecords, units: region.unitCount), retention: retention())
     pool = SlabPool(
       region: region, buddy: buddy, retention: retention(), state: take(SlabPool<Memory>.stateBytes),
       table: take(SlabPool<Memory>.tableBytes(units: region.unitCount)))

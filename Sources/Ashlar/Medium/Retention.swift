@@ -40,6 +40,6 @@ package struct Retention {
   package func isOverCap(dirtyUnits: Int) -> Bool { dirtyUnits > capUnits }
 
   package func purge(units: Range<Int>) -> Bool {
-    region.purge(pages: (units.lowerBound * Slab.pagesPerUnit)..<(units.upperBound * Slab.pagesPerUnit))
+    region.purge(pages: (units.lowerBound * Region.pagesPerUnit)..<(units.upperBound * Region.pagesPerUnit))
   }
 }

@@ -2,9 +2,12 @@
 package struct Alignment {
   package let value: Int
 
-  /// Nil for zero, for what is no power of two, and above `Heap.largestAlignment`.
+  /// 2^40: no machine has the address space for more.
+  package static let largest = 1 << 40
+
+  /// Nil for zero, for what is no power of two, and above `largest`.
   package init?(_ value: UInt) {
-    guard value != 0, value & (value &- 1) == 0, value <= UInt(Heap.largestAlignment) else { return nil }
+    guard value != 0, value & (value &- 1) == 0, value <= UInt(Self.largest) else { return nil }
     self.value = Int(value)
   }
 }

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// `address - base < bytes` is the whole test for "ours", and no test reads through a foreign pointer. The region
 /// is cut into units of 1 MiB. Beside it lie, in one reservation: a tag for each granule, a descriptor and a bitmap
-/// for each page of 64 KiB, and the words of the buddy system. Nothing is ever unmapped while the region lives.
+/// for each page of 64 KiB, and the records of the units. Nothing is ever unmapped while the region lives.
 ///
 /// Where the system counts every writable page against a limit (`vm.overcommit_memory=2`), units become writable
 /// only when they are first handed out.
@@ -15,13 +15,20 @@ package struct Region {
   package let tags: UnsafeMutablePointer<UInt8>
   package let descriptors: UnsafeMutableRawPointer
   package let bitmaps: UnsafeMutablePointer<UInt64>
-  package let buddyTables: UnsafeMutableRawPointer
+  /// Where the level that hands out units keeps its records.
+  package let unitRecords: UnsafeMutableRawPointer
   /// Whether units must be made writable before use, and a byte a unit saying that it is done.
   private let committed: UnsafeMutablePointer<UInt8>?
   private let reservation: UnsafeMutableRawPointer
   private let reservedBytes: Int
 
   package static let unitBytes = 1 << 20
+  package static let pageBytes = 64 << 10
+  package static let pagesPerUnit = unitBytes / pageBytes
+  /// Bytes of the record of a page.
+  package static let descriptorBytes = 64
+  /// Bytes of a page's bitmap: a bit for each granule.
+  package static let bitmapBytes = pageBytes / granuleBytes / 8
   package static let granuleBytes = 16
   package static let granuleShift: UInt = 4
   private static let alignment = 2 << 20
@@ -30,11 +37,13 @@ package struct Region {
 
   /// Reserves a region of `bytes`, or of half as much, a quarter, … where the system refuses; nil under 4 MiB.
   ///
-  /// - Parameter strict: reserve without commit charge, and make units writable on first use.
-  package init?(bytes wanted: Int, strict: Bool) {
+  /// - Parameters:
+  ///   - strict: reserve without commit charge, and make units writable on first use.
+  ///   - unitRecordBytes: bytes for the records of so many units.
+  package init?(bytes wanted: Int, strict: Bool, unitRecordBytes: (Int) -> Int) {
     var bytes = wanted
     while bytes >= 4 << 20 {
-      if let region = Region(exactly: bytes, strict: strict) {
+      if let region = Region(exactly: bytes, strict: strict, unitRecordBytes: unitRecordBytes) {
         self = region
         return
       }
@@ -43,14 +52,14 @@ package struct Region {
     return nil
   }
 
-  private init?(exactly bytes: Int, strict: Bool) {
+  private init?(exactly bytes: Int, strict: Bool, unitRecordBytes: (Int) -> Int) {
     let units = bytes / Self.unitBytes
     let tagBytes = bytes / Self.granuleBytes
-    let descriptorBytes = units * Slab.pagesPerUnit * Slab.descriptorBytes
-    let bitmapBytes = units * Slab.pagesPerUnit * Slab.bitmapBytes
-    let buddyBytes = BuddyTables.bytes(units: units)
+    let descriptorBytes = units * Self.pagesPerUnit * Self.descriptorBytes
+    let bitmapBytes = units * Self.pagesPerUnit * Self.bitmapBytes
+    let recordBytes = unitRecordBytes(units)
     let committedBytes = strict ? units : 0
-    let tableBytes = (tagBytes + descriptorBytes + bitmapBytes + buddyBytes + committedBytes)
+    let tableBytes = tagBytes + descriptorBytes + bitmapBytes + recordBytes + committedBytes
     let total = bytes + tableBytes + Self.alignment
     guard let start = System.reserve(total, readable: true, writable: !strict) else { return nil }
     let first = (UInt(bitPattern: start) + UInt(Self.alignment) - 1) & ~UInt(Self.alignment - 1)
@@ -65,10 +74,10 @@ package struct Region {
     table += descriptorBytes
     bitmaps = table.assumingMemoryBound(to: UInt64.self)
     table += bitmapBytes
-    buddyTables = table
-    table += buddyBytes
+    unitRecords = table
+    table += recordBytes
     committed = strict ? table.assumingMemoryBound(to: UInt8.self) : nil
-    if strict, !System.makeWritable(buddyTables, buddyBytes + committedBytes) {
+    if strict, !System.makeWritable(unitRecords, recordBytes + committedBytes) {
       _ = System.unmap(start, total)
       return nil
     }
@@ -89,11 +98,11 @@ package struct Region {
 
   // Two threads may do this to neighbouring units at once: it is idempotent, and each owns its unit.
   private func commit(unit: Int) -> Bool {
-    let page = Slab.pagesPerUnit * unit
+    let page = Self.pagesPerUnit * unit
     return writable(UnsafeMutableRawPointer(bitPattern: address(ofUnit: unit)).unsafelyUnwrapped, Self.unitBytes)
       && writable(UnsafeMutableRawPointer(tags) + Self.unitBytes / 16 * unit, Self.unitBytes / 16)
-      && writable(descriptors + page * Slab.descriptorBytes, Slab.pagesPerUnit * Slab.descriptorBytes)
-      && writable(UnsafeMutableRawPointer(bitmaps) + page * Slab.bitmapBytes, Slab.pagesPerUnit * Slab.bitmapBytes)
+      && writable(descriptors + page * Self.descriptorBytes, Self.pagesPerUnit * Self.descriptorBytes)
+      && writable(UnsafeMutableRawPointer(bitmaps) + page * Self.bitmapBytes, Self.pagesPerUnit * Self.bitmapBytes)
   }
 
   private func writable(_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
@@ -114,10 +123,10 @@ package struct Region {
   package func unit(of address: UInt) -> Int { Int(bitPattern: address &- base) / Self.unitBytes }
 
   @inline(__always)
-  package func address(ofPage page: Int) -> UInt { base &+ UInt(bitPattern: page &* Slab.pageBytes) }
+  package func address(ofPage page: Int) -> UInt { base &+ UInt(bitPattern: page &* Self.pageBytes) }
 
   @inline(__always)
-  package func page(of address: UInt) -> Int { Int(bitPattern: (address &- base) / UInt(Slab.pageBytes)) }
+  package func page(of address: UInt) -> Int { Int(bitPattern: (address &- base) / UInt(Self.pageBytes)) }
 
   /// The tag of the granule that `address` lies in. The address is one of the region.
   @inline(__always)
@@ -140,7 +149,7 @@ package struct Region {
   /// caller. False when the system refuses; the contents are then what they were.
   package func purge(pages: Range<Int>) -> Bool {
     let start = UnsafeMutableRawPointer(bitPattern: address(ofPage: pages.lowerBound)).unsafelyUnwrapped
-    guard System.purge(start, pages.count * Slab.pageBytes) else { return false }
+    guard System.purge(start, pages.count * Self.pageBytes) else { return false }
     purgeTags(of: pages)
     return true
   }
@@ -149,7 +158,7 @@ package struct Region {
   // tags for a block of 1 MiB and more.
   private func purgeTags(of pages: Range<Int>) {
     var first = pages.lowerBound
-    for page in pages where page % Slab.pagesPerUnit == 0 && tag(at: address(ofPage: page)).order != nil {
+    for page in pages where page % Self.pagesPerUnit == 0 && tag(at: address(ofPage: page)).order != nil {
       purgeAllTags(of: first..<page)
       first = page + 1
     }
@@ -157,7 +166,7 @@ package struct Region {
   }
 
   private func purgeAllTags(of pages: Range<Int>) {
-    let bytesPerPage = Slab.pageBytes / Self.granuleBytes
+    let bytesPerPage = Self.pageBytes / Self.granuleBytes
     // Where the system's pages are larger than the tags of one of ours, only whole ones can go.
     let page = System.pageBytes
     let first = (pages.lowerBound * bytesPerPage + page - 1) / page * page

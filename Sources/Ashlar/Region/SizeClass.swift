@@ -61,19 +61,4 @@ package struct SizeClass: Equatable {
     let within = (step & ((1 &<< perDoubling) &- 1)) &+ 1
     return (1 &<< doubling) &+ (within &<< (doubling &- perDoubling))
   }
-
-  /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
-  ///
-  /// About 128 KiB worth, at least one and at most 64.
-  package var batch: Int {
-    let fitting = (128 << 10) / size
-    return fitting > Magazine.capacity ? Magazine.capacity : (fitting < 1 ? 1 : fitting)
-  }
-
-  /// Pages (64 KiB each) of a slab, as a power of two: room for at least 8 blocks, or 1 MiB.
-  package var slabOrder: Int {
-    var order = 0
-    while order < Slab.largestOrder && (Slab.pageBytes << order) < 8 * size { order += 1 }
-    return order
-  }
 }

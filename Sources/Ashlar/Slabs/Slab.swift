@@ -4,12 +4,7 @@
 /// the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
 /// no slab, under the pool's.
 package struct Slab {
-  package static let pageBytes = 64 << 10
-  package static let pagesPerUnit = Region.unitBytes / pageBytes
   package static let largestOrder = 4
-  package static let descriptorBytes = 64
-  /// Bits for the smallest blocks that a page can hold.
-  package static let bitmapBytes = pageBytes / Region.granuleBytes / 8
 
   package let region: Region
   /// Number of its first page in the region.
@@ -37,10 +32,10 @@ package struct Slab {
   }
 
   private var words: UnsafeMutablePointer<UInt32> {
-    (region.descriptors + page &* Self.descriptorBytes).assumingMemoryBound(to: UInt32.self)
+    (region.descriptors + page &* Region.descriptorBytes).assumingMemoryBound(to: UInt32.self)
   }
 
-  private var bitmap: UnsafeMutablePointer<UInt64> { region.bitmaps + page &* (Self.bitmapBytes / 8) }
+  private var bitmap: UnsafeMutablePointer<UInt64> { region.bitmaps + page &* (Region.bitmapBytes / 8) }
 
   /// The class that its blocks are of; nil for pages that are in no slab.
   package var sizeClass: SizeClass? { Tag(UInt8(truncatingIfNeeded: words[Field.tag])).sizeClass }
@@ -76,7 +71,7 @@ package struct Slab {
       part.words[Field.tag] = UInt32(Tag.free(sizeClass).value)
       part.words[Field.pageOffset] = UInt32(offset)
     }
-    let blocks = pages * Self.pageBytes / sizeClass.size
+    let blocks = pages * Region.pageBytes / sizeClass.size
     words[Field.homeCount] = UInt32(blocks)
     words[Field.blockCount] = UInt32(blocks)
     words[Field.firstWord] = 0
@@ -161,5 +156,14 @@ package struct Slab {
       if tag != .none && tag != .free(sizeClass) { return false }
     }
     return home == homeCount
+  }
+}
+
+extension SizeClass {
+  /// Pages of a slab, as a power of two: room for at least 8 blocks, or 1 MiB.
+  package var slabOrder: Int {
+    var order = 0
+    while order < Slab.largestOrder && (Region.pageBytes << order) < 8 * size { order += 1 }
+    return order
   }
 }

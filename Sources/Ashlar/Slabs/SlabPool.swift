@@ -47,7 +47,7 @@ package struct SlabPool<Memory: SharedMemory> {
   /// First unit of each list, plus one.
   private var firsts: UnsafeMutablePointer<UInt> { state + 1 }
   private var dirtyPages: UnsafeMutablePointer<UInt> { state + 8 }
-  private var dirtyUnits: Int { Int(dirtyPages.pointee) / Slab.pagesPerUnit }
+  private var dirtyUnits: Int { Int(dirtyPages.pointee) / Region.pagesPerUnit }
   /// Units that the pool holds.
   private var unitCount: UnsafeMutablePointer<UInt> { state + 9 }
   private var topUnit: UnsafeMutablePointer<UInt> { state + 10 }
@@ -64,15 +64,15 @@ package struct SlabPool<Memory: SharedMemory> {
       dirtyPages.pointee -= UInt(dirty.nonzeroBitCount)
       units[unit].dirty &= ~mask
       list(unit)
-      return Slab(region: region, page: unit * Slab.pagesPerUnit + page)
+      return Slab(region: region, page: unit * Region.pagesPerUnit + page)
     }
   }
 
   /// Takes the pages of a closed slab back.
   package func giveBack(_ slab: Slab, order: Int) {
     lock.withLock {
-      let unit = slab.page / Slab.pagesPerUnit
-      let mask = Self.mask(slab.page % Slab.pagesPerUnit, order)
+      let unit = slab.page / Region.pagesPerUnit
+      let mask = Self.mask(slab.page % Region.pagesPerUnit, order)
       unlist(unit)
       units[unit].free |= mask
       units[unit].dirty |= mask
@@ -104,7 +104,7 @@ package struct SlabPool<Memory: SharedMemory> {
       return nil
     }
     units[unit] = Unit(free: .max, dirty: block.isDirty ? .max : 0, isOurs: true, stamp: 0, next: 0, previous: 0)
-    if block.isDirty { dirtyPages.pointee += UInt(Slab.pagesPerUnit) }
+    if block.isDirty { dirtyPages.pointee += UInt(Region.pagesPerUnit) }
     unitCount.pointee += 1
     topUnit.pointee = max(topUnit.pointee, UInt(unit) + 1)
     list(unit)
@@ -193,7 +193,7 @@ package struct SlabPool<Memory: SharedMemory> {
     while left != 0 {
       let first = left.trailingZeroBitCount
       let length = (~(left >> UInt16(first))).trailingZeroBitCount
-      let start = unit * Slab.pagesPerUnit + first
+      let start = unit * Region.pagesPerUnit + first
       let mask = UInt16(truncatingIfNeeded: ((1 << length) - 1) << first)
       if region.purge(pages: start..<(start + length)) {
         units[unit].dirty &= ~mask

@@ -128,6 +128,9 @@ struct Victim: Sendable {
       Victim("a function", "invalid pointer", ["not from this allocator"]) { body in
         body(dlsym(nil, "write")!)
       },
+      Victim("a static variable", "invalid pointer", ["not from this allocator"]) { body in
+        body(dlsym(nil, "environ")!)
+      },
       Victim("a page that is not mapped", "invalid pointer", ["not from this allocator"]) { body in
         let page = mmap(nil, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!
         munmap(page, 4096)

@@ -22,9 +22,30 @@ public struct Oracle {
   /// Requests that the subject answered with nil.
   public private(set) var refusals = 0
 
-  public init(_ subject: any Subject, seed: UInt64) {
+  /// Blocks up to this size are filled and verified whole; of larger ones the first and the last half of it.
+  private let wholeBelow: Int
+
+  public init(_ subject: any Subject, seed: UInt64, wholeBelow: Int = .max) {
     self.subject = subject
+    self.wholeBelow = wholeBelow
     generator = SeededGenerator(seed: seed)
+  }
+
+  /// The parts of a block that are filled and verified.
+  private func parts(_ size: Int) -> [Range<Int>] {
+    size <= wholeBelow ? [0..<size] : [0..<(wholeBelow / 2), (size - wholeBelow / 2)..<size]
+  }
+
+  private func fill(_ block: Block) {
+    for part in parts(block.size) { Pattern.fill(block.pointer, part, seed: block.seed) }
+  }
+
+  private func firstDifference(_ block: Block, at pointer: UnsafeRawPointer, below limit: Int) -> Int? {
+    for part in parts(block.size) where part.lowerBound < limit {
+      let range = part.lowerBound..<min(part.upperBound, limit)
+      if let offset = Pattern.firstDifference(pointer, range, seed: block.seed) { return offset }
+    }
+    return nil
   }
 
   // MARK: Operations
@@ -36,33 +57,35 @@ public struct Oracle {
       refusals += 1
       return nil
     }
-    if zeroed, let offset = Pattern.firstNonZero(pointer, count: size) {
+    if zeroed, let offset = parts(size).lazy.compactMap({ Pattern.firstNonZero(pointer, $0) }).first {
       find("byte \(offset) of a zeroed block of \(size) is not zero")
     }
     let block = Block(address: UInt(bitPattern: pointer), size: size, alignment: alignment, seed: generator.next())
     check(block)
     insert(block)
-    Pattern.fill(pointer, 0..<size, seed: block.seed)
+    fill(block)
     return block
   }
 
-  /// Resizes a live block, given by its position.
-  public mutating func reallocate(_ index: Int, size: Int) {
+  /// Resizes a live block, given by its position. Answers its address afterwards.
+  @discardableResult
+  public mutating func reallocate(_ index: Int, size: Int) -> UInt {
     let old = live.remove(at: index)
     verify(old)
     guard let pointer = subject.reallocate(old.pointer, size: size) else {
       refusals += 1
       verify(old)
       live.insert(old, at: index)
-      return
+      return old.address
     }
-    if let offset = Pattern.firstDifference(pointer, 0..<min(old.size, size), seed: old.seed) {
+    if let offset = firstDifference(old, at: pointer, below: min(old.size, size)) {
       find("byte \(offset) was lost when a block of \(old.size) was resized to \(size)")
     }
     let block = Block(address: UInt(bitPattern: pointer), size: size, alignment: 1, seed: old.seed)
     check(block)
     insert(block)
-    Pattern.fill(pointer, 0..<size, seed: block.seed)
+    fill(block)
+    return block.address
   }
 
   /// Gives a live block back, given by its position, with its size or without.
@@ -80,7 +103,7 @@ public struct Oracle {
 
   /// Checks that a block's contents are what was written.
   public mutating func verify(_ block: Block) {
-    if let offset = Pattern.firstDifference(block.pointer, 0..<block.size, seed: block.seed) {
+    if let offset = firstDifference(block, at: block.pointer, below: block.size) {
       find("byte \(offset) of a live block of \(block.size) at \(hex(block.address)) has changed")
     }
   }
@@ -108,6 +131,12 @@ public struct Oracle {
       find("a block of \(block.size) at \(hex(block.address)) overlaps the one of \(live[index].size) behind it")
     }
     live.insert(block, at: index)
+  }
+
+  /// The position of the live block that begins at an address.
+  func position(ofLive address: UInt) -> Int? {
+    let index = position(of: address)
+    return index < live.count && live[index].address == address ? index : nil
   }
 
   /// The position of the first live block at or above an address.

@@ -36,11 +36,11 @@ enum Pattern {
     return nil
   }
 
-  /// The first offset below `count` whose byte is not zero.
-  static func firstNonZero(_ block: UnsafeRawPointer, count: Int) -> Int? {
-    var offset = 0
-    while offset < count {
-      if offset % 8 == 0, offset + 8 <= count, block.load(fromByteOffset: offset, as: UInt64.self) == 0 {
+  /// The first offset in `range` whose byte is not zero.
+  static func firstNonZero(_ block: UnsafeRawPointer, _ range: Range<Int>) -> Int? {
+    var offset = range.lowerBound
+    while offset < range.upperBound {
+      if offset % 8 == 0, offset + 8 <= range.upperBound, block.load(fromByteOffset: offset, as: UInt64.self) == 0 {
         offset += 8
       } else if block.load(fromByteOffset: offset, as: UInt8.self) == 0 {
         offset += 1

@@ -13,19 +13,20 @@ final class LayerFixture {
   /// - Parameters:
   ///   - cap: bytes that stay dirty at most on each level.
   ///   - delay: milliseconds that they do.
-  init(mebibytes: Int, cap: Int = 1 << 40, delay: UInt = 1_000_000) {
+  ///   - strict: reserve without commit charge, as under `vm.overcommit_memory=2`.
+  init(mebibytes: Int, cap: Int = 1 << 40, delay: UInt = 1_000_000, strict: Bool = false) {
     var memory: [ZeroedMemory] = []
     func take(_ bytes: Int) -> UnsafeMutableRawPointer {
       memory.append(ZeroedMemory(bytes: bytes))
       return memory.last!.start
     }
-    region = Region(bytes: mebibytes << 20, strict: false)!
+    region = Region(bytes: mebibytes << 20, strict: strict, unitRecordBytes: BuddyTables.bytes)!
     metadata = MetadataMemory(state: take(MetadataMemory.bytes))
     func retention(_ region: Region) -> Retention {
       Retention(region: region, cap: cap, delay: delay, state: take(Retention.bytes))
     }
     buddy = Buddy(
-      tables: BuddyTables(memory: region.buddyTables, units: region.unitCount), retention: retention(region))
+      tables: BuddyTables(memory: region.unitRecords, units: region.unitCount), retention: retention(region))
     pool = SlabPool(
       region: region, buddy: buddy, retention: retention(region), state: take(SlabPool<HardwareMemory>.stateBytes),
       table: take(SlabPool<HardwareMemory>.tableBytes(units: region.unitCount)))

@@ -1,0 +1,69 @@
+extension Heap {
+  /// O(size classes × threads).
+  package func statistics() -> Statistics {
+    var result = Statistics()
+    for index in 0..<SizeClass.count { result.small = result.small + statistics(of: SizeClass(index: index)) }
+    for order in 0..<BuddyTables.orders { result.medium = result.medium + counters.medium(order) }
+    result.large = figures(direct.counts(huge: false))
+    result.huge = figures(direct.counts(huge: true))
+    return result
+  }
+
+  /// Figures of one size class. Blocks that are neither at home nor free in a cache or magazine are live.
+  package func statistics(of sizeClass: SizeClass) -> Statistics.Figures {
+    var allocations = counters.uncachedAllocations(sizeClass)
+    var live = slabs.takenCount(sizeClass) - depots.blockCount(sizeClass)
+    registry.visit { cache in
+      let bin = cache.bin(sizeClass)
+      allocations += Int(bin.allocations)
+      live -= Int(bin.count)
+      return true
+    }
+    return Statistics.Figures(allocations: allocations, liveBlocks: live, liveBytes: live * sizeClass.size)
+  }
+
+  package func statistics(ofOrder order: Int) -> Statistics.Figures { counters.medium(order) }
+
+  private func figures(_ counts: DirectMappings.Counts) -> Statistics.Figures {
+    Statistics.Figures(allocations: counts.allocations, liveBlocks: counts.liveBlocks, liveBytes: counts.liveBytes)
+  }
+
+  /// A line a level, and a line for each class in use, on standard error.
+  package func printStatistics() {
+    let all = statistics()
+    for level in Level.allCases { Self.print(level.name, nil, Self.figures(of: level, in: all)) }
+    for index in 0..<SizeClass.count {
+      let figures = statistics(of: SizeClass(index: index))
+      if figures.allocations > 0 { Self.print("class", SizeClass(index: index).size, figures) }
+    }
+  }
+
+  private static func figures(of level: Level, in all: Statistics) -> Statistics.Figures {
+    switch level {
+    case .small: all.small
+    case .medium: all.medium
+    case .large: all.large
+    case .huge: all.huge
+    }
+  }
+
+  private static func print(_ name: StaticString, _ size: Int?, _ figures: Statistics.Figures) {
+    LineWriter.report { line in
+      line.append("ashlar: ")
+      line.append(name)
+      if let size {
+        line.append(" ")
+        line.append(size: size)
+      }
+      line.append(": ")
+      line.append(figures.allocations)
+      line.append(" allocations, ")
+      line.append(figures.frees)
+      line.append(" frees, ")
+      line.append(figures.liveBlocks)
+      line.append(" live, ")
+      line.append(figures.liveBytes)
+      line.append(" bytes live")
+    }
+  }
+}

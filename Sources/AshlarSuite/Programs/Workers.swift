@@ -1,0 +1,64 @@
+import Glibc
+
+/// Threads that take turns: each does what it is given while the one that gave it waits.
+///
+/// They are made when first needed, so that a program for one thread costs none.
+final class Workers {
+  private final class Worker: @unchecked Sendable {
+    private var task: (() -> Void)?
+    private let begun = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+    private let done = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+    private var thread = pthread_t()
+
+    init() {
+      sem_init(begun, 0, 0)
+      sem_init(done, 0, 0)
+      let error = pthread_create(&thread, nil, { argument in
+        Unmanaged<Worker>.fromOpaque(argument!).takeUnretainedValue().work()
+        return nil
+      }, Unmanaged.passUnretained(self).toOpaque())
+      precondition(error == 0, "the system refuses a thread: error \(error)")
+    }
+
+    private func work() {
+      while true {
+        while sem_wait(begun) != 0 {}
+        guard let task else { return }
+        task()
+        sem_post(done)
+      }
+    }
+
+    /// Nil ends the thread.
+    func perform(_ task: (() -> Void)?) {
+      self.task = task
+      sem_post(begun)
+      if task == nil { pthread_join(thread, nil) } else { while sem_wait(done) != 0 {} }
+      self.task = nil
+    }
+
+    deinit {
+      sem_destroy(begun)
+      sem_destroy(done)
+      begun.deallocate()
+      done.deallocate()
+    }
+  }
+
+  private var workers: [Int: Worker] = [:]
+
+  /// Runs `task` on a thread, 0 being the caller's own, and waits.
+  func perform(on thread: Int, _ task: @escaping () -> Void) {
+    guard thread > 0 else { return task() }
+    if workers[thread] == nil { workers[thread] = Worker() }
+    workers[thread]!.perform(task)
+  }
+
+  /// Ends the threads.
+  func end() {
+    workers.values.forEach { $0.perform(nil) }
+    workers = [:]
+  }
+
+  deinit { end() }
+}
