@@ -43,6 +43,17 @@ import Testing
     #expect(line(result) == "ashlar: double free: free of ADDRESS, already free: returned to the system")
   }
 
+  @Test func `double free of a block whose slab is gone`() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      let block = ashlarMalloc(700 << 10)
+      ashlarFree(block)
+      Heap.shared!.pointee.reclaim()
+      ashlarFree(block)
+    }
+    #expect(line(result)
+      == "ashlar: double free: free of ADDRESS, small block of 768 KiB (class 69), already free: its slab went back to the pool")
+  }
+
   @Test func `free of an interior pointer`() async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
       ashlarFree(ashlarMalloc(1000)! + 16)

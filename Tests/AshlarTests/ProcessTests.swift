@@ -125,7 +125,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ["4M", "32M"]) func `a small region runs out cleanly and works again`(region: String) async {
+  @Test(arguments: ["4M", "32M", "13000001"]) func `a small region runs out cleanly and works again`(region: String) async {
     await #expect(processExitsWith: .success) { [region] in
       setenv("ASHLAR_REGION", region, 1)
       let pool = PoolAllocator()

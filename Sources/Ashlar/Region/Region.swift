@@ -32,22 +32,25 @@ package struct Region {
   package static let granuleBytes = 16
   package static let granuleShift: UInt = 4
   private static let alignment = 2 << 20
+  /// A region is a multiple of this, so that every table beside it begins at a line of its own.
+  private static let smallest = 4 << 20
 
   package var bytes: Int { unitCount * Self.unitBytes }
 
-  /// Reserves a region of `bytes`, or of half as much, a quarter, … where the system refuses; nil under 4 MiB.
+  /// Reserves a region of `bytes`, rounded down to 4 MiB, or of half as much, a quarter, … where the system refuses;
+  /// nil when there is not even that.
   ///
   /// - Parameters:
   ///   - strict: reserve without commit charge, and make units writable on first use.
   ///   - unitRecordBytes: bytes for the records of so many units.
   package init?(bytes wanted: Int, strict: Bool, unitRecordBytes: (Int) -> Int) {
-    var bytes = wanted
-    while bytes >= 4 << 20 {
+    var bytes = wanted / Self.smallest * Self.smallest
+    while bytes > 0 {
       if let region = Region(exactly: bytes, strict: strict, unitRecordBytes: unitRecordBytes) {
         self = region
         return
       }
-      bytes >>= 1
+      bytes = bytes / 2 / Self.smallest * Self.smallest
     }
     return nil
   }
@@ -77,7 +80,7 @@ package struct Region {
     unitRecords = table
     table += recordBytes
     committed = strict ? table.assumingMemoryBound(to: UInt8.self) : nil
-    if strict, !System.makeWritable(unitRecords, recordBytes + committedBytes) {
+    if strict, !writable(unitRecords, recordBytes + committedBytes) {
       _ = System.unmap(start, total)
       return nil
     }

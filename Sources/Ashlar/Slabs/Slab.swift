@@ -83,11 +83,14 @@ package struct Slab {
     }
   }
 
-  /// Ends the slab, whose blocks are all home: no granule of it is the start of a block any more.
+  /// Ends the slab, whose blocks are all home. Their tags, which say free, are left standing: they are what a report
+  /// of a late second free goes by.
   package func close() {
-    let sizeClass = sizeClass.unsafelyUnwrapped
-    for index in 0..<blockCount { region.setTag(.none, at: block(index, sizeClass)) }
-    for page in pages { Slab(region: region, page: page).words[Field.tag] = 0 }
+    for page in pages {
+      let part = Slab(region: region, page: page)
+      part.words[Field.tag] = 0
+      part.words[Field.pageOffset] = 0
+    }
   }
 
   // MARK: Blocks
@@ -146,14 +149,13 @@ package struct Slab {
     return bitmap[index / 64] & (1 << UInt64(index % 64)) != 0
   }
 
-  /// Whether counts and bitmap agree, and every block at home has a tag that does not say live.
+  /// Whether counts and bitmap agree, and no block at home has a tag that says live.
   package func checkInvariants() -> Bool {
     guard let sizeClass, homeCount <= blockCount else { return false }
     var home = 0
     for index in 0..<blockCount where bitmap[index / 64] & (1 << UInt64(index % 64)) != 0 {
       home += 1
-      let tag = region.tag(at: block(index, sizeClass).address)
-      if tag != .none && tag != .free(sizeClass) { return false }
+      if region.tag(at: block(index, sizeClass).address).isLive { return false }
     }
     return home == homeCount
   }
