@@ -30,9 +30,13 @@ public struct Statistics: Sendable {
     }
   }
 
+  /// Blocks up to 1 MiB.
   public var small = Figures()
+  /// Blocks up to 512 MiB.
   public var medium = Figures()
+  /// Blocks up to 1 GiB, and smaller ones aligned to more than 64 KiB.
   public var large = Figures()
+  /// Blocks above 1 GiB.
   public var huge = Figures()
 
   public init() {}

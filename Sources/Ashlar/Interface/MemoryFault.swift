@@ -10,6 +10,7 @@ public struct MemoryFault: Sendable, Equatable, CustomStringConvertible {
   public let state: String
   /// Nil where no block is concerned.
   public let level: Level?
+  /// The pointer that was passed.
   public let address: UInt
   /// Usable bytes of the block, 0 where none is concerned.
   public let blockSize: Int
@@ -27,6 +28,7 @@ public struct MemoryFault: Sendable, Equatable, CustomStringConvertible {
     sizeClass = fault.size_class < 0 ? nil : Int(fault.size_class)
   }
 
+  /// Kind, operation, address and state in one line.
   public var description: String { "\(kind): \(operation) of 0x\(String(address, radix: 16)), \(state)" }
 }
 

@@ -92,6 +92,14 @@ extension PoolAllocator {
     return Heap.shared?.pointee.statistics(of: SizeClass(index: index)) ?? Statistics.Figures()
   }
 
+  /// The figures of the medium blocks of 2^order MiB.
+  ///
+  /// - Precondition: `order` is 0 to 9.
+  public func statistics(ofOrder order: Int) -> Statistics.Figures {
+    precondition((0..<BuddyTables.orders).contains(order), "no such order")
+    return Heap.shared?.pointee.statistics(ofOrder: order) ?? Statistics.Figures()
+  }
+
   /// Gives free memory back to the system: all but what other threads' caches hold. O(blocks in the calling thread's
   /// cache and the global stacks, and free blocks of the medium level).
   public func trim() { Heap.shared?.pointee.trim() }

@@ -179,12 +179,20 @@ package struct SlabPool<Memory: SharedMemory> {
   // MARK: Purge
 
   private func purgeLocked(all: Bool) {
+    var age = all ? 0 : retention.delay
+    sweep(age: age, downToCap: false)
+    while age > 0, retention.isOverCap(dirtyUnits: dirtyUnits) {
+      age /= 2
+      sweep(age: age, downToCap: true)
+    }
+  }
+
+  private func sweep(age: UInt, downToCap: Bool) {
     let now = UInt32(truncatingIfNeeded: retention.now)
     for unit in 0..<Int(topUnit.pointee) where units[unit].isOurs {
+      if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
       let loose = units[unit].free & units[unit].dirty
-      let overCap = retention.isOverCap(dirtyUnits: dirtyUnits)
-      guard loose != 0, all || overCap || UInt(now &- units[unit].stamp) >= retention.delay else { continue }
-      purge(loose, of: unit)
+      if loose != 0, UInt(now &- units[unit].stamp) >= age { purge(loose, of: unit) }
     }
   }
 

@@ -18,6 +18,7 @@ extension Check {
     let before = pool.statistics()
     let blocks = [2 << 20, 600 << 20, 1100 << 20].compactMap { pool.allocateIfPossible(size: $0) }
     let after = pool.statistics()
+    context.require(pool.statistics(ofOrder: 1).liveBytes == 2 << 20, "blocks of 2 MiB are miscounted")
     context.require(after.medium.liveBytes == before.medium.liveBytes + 2 << 20, "medium bytes are miscounted")
     context.require(after.large.liveBlocks == before.large.liveBlocks + 1, "large blocks are miscounted")
     context.require(after.huge.liveBlocks == before.huge.liveBlocks + 1, "huge blocks are miscounted")
