@@ -193,11 +193,13 @@ package struct Buddy<Memory: SharedMemory> {
 
   package func resign() { Memory.storeReleasing(0, to: tables.workerActive) }
 
-  // An entry pushed while the flag was still up is seen by the look at the queue after it went down.
+  // An entry pushed while the flag was still up is seen by the look at the queue after it went down. One that its
+  // pusher has not finished is left to the next drain: nobody spins for it.
   private func drainUnlessActive() {
     while queue.depth > 0, tryBecomeWorker() {
-      drain()
+      let merged = drain()
       resign()
+      if merged == 0 { return }
     }
   }
 
@@ -207,13 +209,15 @@ package struct Buddy<Memory: SharedMemory> {
     drainUnlessActive()
   }
 
-  // At most one queueful, so that a worker is not kept merging for others for ever.
-  private func drain() {
-    var left = queue.capacity
-    while left > 0, let packed = queue.pop() {
+  // At most one queueful, so that a worker is not kept merging for others for ever. Answers how many were merged.
+  @discardableResult
+  private func drain() -> Int {
+    var merged = 0
+    while merged < queue.capacity, let packed = queue.pop() {
       merge(Block(packed: packed))
-      left &-= 1
+      merged &+= 1
     }
+    return merged
   }
 
   /// Joins a block with its buddy, again and again, and lists the result. Only the worker calls this.
