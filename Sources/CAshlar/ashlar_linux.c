@@ -126,9 +126,17 @@ static struct ashlar_hooks installed;
 static pthread_key_t exit_key;
 static int exit_key_made;
 
-static void run_before_fork(void) { if (installed.before_fork) installed.before_fork(); }
-static void run_after_fork_parent(void) { if (installed.after_fork) installed.after_fork(0); }
-static void run_after_fork_child(void) { if (installed.after_fork) installed.after_fork(1); }
+// A heap that starts between the two halves of a fork was not locked by the first.
+static int locked_for_fork;
+static void run_before_fork(void) {
+  locked_for_fork = installed.before_fork != NULL;
+  if (locked_for_fork) installed.before_fork();
+}
+static void run_after_fork(int in_child) {
+  if (locked_for_fork) installed.after_fork(in_child);
+}
+static void run_after_fork_parent(void) { run_after_fork(0); }
+static void run_after_fork_child(void) { run_after_fork(1); }
 
 void ashlar_install_hooks(struct ashlar_hooks hooks) {
   installed = hooks;

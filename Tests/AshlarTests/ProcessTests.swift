@@ -64,9 +64,16 @@ import Testing
       let block = ashlarMalloc(50)
       precondition(PoolAllocator.reportLeaks() == 1)
       ashlarFree(block)
+      // A block that crosses from one level to another is known, and counted, on the one that it is on.
+      let large = ashlarRealloc(ashlarMalloc(900 << 20), 1500 << 20)
+      let counted = PoolAllocator().statistics()
+      precondition(counted.huge.allocations == 1 && counted.huge.frees == 0 && counted.large.frees == 0)
+      precondition(PoolAllocator.reportLeaks() == 1)
+      ashlarFree(large)
       precondition(PoolAllocator.reportLeaks() == 0)
     }
     #expect(errors(result).contains(#/ashlar:   1 small block, 50 bytes, from return address 0x[0-9a-f]+/#))
+    #expect(errors(result).contains("ashlar:   1 huge block, 1572864000 bytes, from return address"))
   }
 
   @Test func `many first calls at once start one heap`() async {

@@ -95,6 +95,15 @@ import Testing
     #expect(fixture.slabs.takenCount(sizeClass) == 7)
   }
 
+  @Test func `a block that is live is not taken home`() {
+    let fixture = LayerFixture(mebibytes: 8)
+    let sizeClass = SizeClass(holding: 64)
+    let blocks = fixture.blocks(sizeClass, 3)
+    fixture.region.setTag(Tag.free(sizeClass).live, at: BlockBase(address: blocks[1]))
+    #expect(fixture.giveBack(sizeClass, blocks) == BlockBase(address: blocks[1]))
+    #expect(fixture.slabs.takenCount(sizeClass) == 1)
+  }
+
   @Test func `pages that hold memory are preferred, and purged on demand`() throws {
     let fixture = LayerFixture(mebibytes: 8)
     let keeper = try #require(fixture.pool.take(order: 0))

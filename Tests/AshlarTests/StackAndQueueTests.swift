@@ -70,6 +70,17 @@ import Testing
     }
   }
 
+  @Test func `a cell that a fork left half filled does not stop the queue`() {
+    let memory = ZeroedMemory(bytes: MergeQueue<HardwareMemory>.bytes(capacity: 8))
+    let queue = MergeQueue<HardwareMemory>(words: memory.start, capacity: 8, fresh: true)
+    #expect(queue.push(7))
+    // A pusher that has claimed its cell, which is the queue's first word, and got no further.
+    HardwareMemory.add(1, to: SharedWord(memory.start))
+    #expect(queue.push(9) && queue.pop() == 7 && queue.pop() == nil)
+    queue.fillAbandonedCells()
+    #expect(queue.pop() == 0 && queue.pop() == 9 && queue.pop() == nil && queue.push(11) && queue.pop() == 11)
+  }
+
   @Test func `four threads get every entry of a queue once`() {
     let memory = ZeroedMemory(bytes: MergeQueue<HardwareMemory>.bytes(capacity: 64))
     let queue = UncheckedBox(MergeQueue<HardwareMemory>(words: memory.start, capacity: 64, fresh: true))

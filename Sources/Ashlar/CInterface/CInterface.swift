@@ -66,7 +66,7 @@ public func ashlarCalloc(_ count: UInt, _ size: UInt) -> UnsafeMutableRawPointer
   let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
   guard !overflow else { return outOfMemory() }
   guard let block = HotPath.allocate(bytes, larger: { nil }, otherwise: { nil }, twice: refuse)
-  else { return slowCalloc(bytes) }
+  else { return slowCalloc(bytes, ashlar_caller()) }
   block.initializeMemory(as: UInt8.self, repeating: 0, count: Int(bitPattern: bytes))
   return block
 }
@@ -77,8 +77,8 @@ private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
 }
 
 @inline(never)
-private func slowCalloc(_ bytes: UInt) -> UnsafeMutableRawPointer? {
-  allocate(Request(size: Int(bitPattern: bytes), zeroed: true), Site(caller: ashlar_caller()))
+private func slowCalloc(_ bytes: UInt, _ caller: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  allocate(Request(size: Int(bitPattern: bytes), zeroed: true), Site(caller: caller))
 }
 
 private func outOfMemory() -> UnsafeMutableRawPointer? {
@@ -116,22 +116,26 @@ public func ashlarReallocarray(
 // MARK: Alignment
 
 @inline(never)
-private func aligned(_ alignment: UInt, _ size: UInt, _ error: inout Int32) -> UnsafeMutableRawPointer? {
+private func aligned(
+  _ alignment: UInt, _ size: UInt, _ caller: UnsafeMutableRawPointer?, _ error: inout Int32
+) -> UnsafeMutableRawPointer? {
   guard let alignment = Alignment(alignment) else {
     error = EINVAL
     return nil
   }
   let request = Request(size: Int(bitPattern: size), alignment: alignment.value)
-  guard let user = Heap.shared?.pointee.allocate(request, site: Site(caller: ashlar_caller())) else {
+  guard let user = Heap.shared?.pointee.allocate(request, site: Site(caller: caller)) else {
     error = ENOMEM
     return nil
   }
   return user.raw
 }
 
-private func alignedOrErrno(_ alignment: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
+private func alignedOrErrno(
+  _ alignment: UInt, _ size: UInt, _ caller: UnsafeMutableRawPointer?
+) -> UnsafeMutableRawPointer? {
   var error: Int32 = 0
-  let block = aligned(alignment, size, &error)
+  let block = aligned(alignment, size, caller, &error)
   if error != 0 { ashlar_os_set_errno(error) }
   return block
 }
@@ -140,13 +144,13 @@ private func alignedOrErrno(_ alignment: UInt, _ size: UInt) -> UnsafeMutableRaw
 ///   ENOMEM. The size need not be a multiple of the alignment (C17 DR 460).
 @c(ashlar_aligned_alloc)
 public func ashlarAlignedAlloc(_ alignment: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
-  alignedOrErrno(alignment, size)
+  alignedOrErrno(alignment, size, ashlar_caller())
 }
 
 /// As `ashlar_aligned_alloc`.
 @c(ashlar_memalign)
 public func ashlarMemalign(_ alignment: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
-  alignedOrErrno(alignment, size)
+  alignedOrErrno(alignment, size, ashlar_caller())
 }
 
 /// Stores a block of `size` bytes aligned to `alignment` in `result`.
@@ -159,7 +163,7 @@ public func ashlarPosixMemalign(
 ) -> Int32 {
   guard alignment % UInt(MemoryLayout<UInt>.size) == 0, let result else { return EINVAL }
   var error: Int32 = 0
-  guard let block = aligned(alignment, size, &error) else { return error }
+  guard let block = aligned(alignment, size, ashlar_caller(), &error) else { return error }
   result.pointee = block
   return 0
 }
@@ -167,7 +171,7 @@ public func ashlarPosixMemalign(
 /// - Returns: `size` bytes aligned to a page, or null with ENOMEM.
 @c(ashlar_valloc)
 public func ashlarValloc(_ size: UInt) -> UnsafeMutableRawPointer? {
-  alignedOrErrno(UInt(bitPattern: System.pageBytes), size)
+  alignedOrErrno(UInt(bitPattern: System.pageBytes), size, ashlar_caller())
 }
 
 /// As `ashlar_valloc`, with the size rounded up to whole pages.
@@ -175,7 +179,7 @@ public func ashlarValloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 public func ashlarPvalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
   let page = UInt(bitPattern: System.pageBytes)
   let (sum, overflow) = size.addingReportingOverflow(page - 1)
-  return overflow ? outOfMemory() : alignedOrErrno(page, sum & ~(page - 1))
+  return overflow ? outOfMemory() : alignedOrErrno(page, sum & ~(page - 1), ashlar_caller())
 }
 
 // MARK: Sized free, usable size, trim

@@ -64,12 +64,15 @@ package struct Depots<Memory: SharedMemory> {
     empty.push(magazine.address)
   }
 
-  /// Sends every block of a class home.
-  package func drain(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) {
+  /// Sends every block of a class home. Answers one that was freed twice unseen, if there is one.
+  @discardableResult
+  package func drain(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) -> BlockBase? {
+    var twice: BlockBase?
     while let magazine = take(sizeClass) {
-      slabs.giveBack(sizeClass, magazine.slots, magazine.count)
+      twice = slabs.giveBack(sizeClass, magazine.slots, magazine.count) ?? twice
       discard(magazine)
     }
+    return twice
   }
 
   /// Whether a magazine on the stack holds a block; for reports, so the answer may be stale.

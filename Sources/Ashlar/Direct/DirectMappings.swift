@@ -83,29 +83,38 @@ package struct DirectMappings {
     return true
   }
 
-  /// Resizes a block, moving it if need be; nil when the system refuses, or when it is aligned to more than a page:
-  /// the block is then what it was.
-  package func resize(_ base: BlockBase, to size: Int) -> BlockBase? {
+  /// Resizes a block, moving it if need be; nil when the system refuses, or when more than a page of alignment is
+  /// asked for or was: the block is then what it was.
+  package func resize(_ base: BlockBase, to size: Int, alignment: Int = 1) -> BlockBase? {
     lock.withLock {
       guard var block = table[base.address], let mapped = Self.roundedToPage(size) else { return nil }
       var address = base.address
       if mapped != block.mapped {
-        guard block.alignment <= System.pageBytes, let moved = System.remap(base.raw, from: block.mapped, to: mapped)
+        guard max(block.alignment, alignment) <= System.pageBytes, let moved = System.remap(base.raw, from: block.mapped, to: mapped)
         else { return nil }
         address = UInt(bitPattern: moved)
       }
       unlist(base.address)
+      let wasHuge = block.isHuge
       block.mapped = mapped
       block.size = size
+      // A block that changes its level is an allocation of the one and none of the other.
+      if block.isHuge != wasHuge {
+        counts(wasHuge)[0] -= 1
+        counts(block.isHuge)[0] += 1
+      }
       list(address, block)
       return BlockBase(address: address)
     }
   }
 
-  /// Releases every huge block; nobody may hold one any more. Answers how many there were.
-  package func releaseAllHuge() -> Int {
+  /// Releases every huge block, each after `willRelease`; nobody may hold one any more. Answers how many there were.
+  package func releaseAllHuge(_ willRelease: (BlockBase) -> Void = { _ in }) -> Int {
     var released = 0
-    while let base = anyHuge(), release(base) { released += 1 }
+    while let base = anyHuge() {
+      willRelease(base)
+      if release(base) { released += 1 }
+    }
     return released
   }
 

@@ -152,6 +152,9 @@ extension Heap {
   /// Brings home what this thread's cache and the global stacks hold, so that units come free.
   func reclaim() {
     if let cache = cacheIfAny() { flushAll(cache) }
-    for index in 0..<SizeClass.count { depots.drain(SizeClass(index: index), into: slabs) }
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      if let twice = depots.drain(sizeClass, into: slabs) { reportHandedOutTwice(twice, sizeClass) }
+    }
   }
 }

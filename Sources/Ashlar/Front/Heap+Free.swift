@@ -31,7 +31,7 @@ extension Heap {
     tracker.forget(user)
     guard let bin = cacheOfThread()?.bin(sizeClass), bin.capacity > 0 else {
       var address = block.address
-      giveBack(sizeClass, &address, 1)
+      if let twice = slabs.giveBack(sizeClass, &address, 1) { reportHandedOutTwice(twice, sizeClass) }
       return
     }
     if bin.count >= bin.capacity { flush(bin, sizeClass, Int(bin.capacity + 1) / 2) }
@@ -39,25 +39,24 @@ extension Heap {
     bin.count += 1
   }
 
-  private func giveBack(_ sizeClass: SizeClass, _ slots: UnsafeMutablePointer<UInt>, _ count: Int) {
-    if let twice = slabs.giveBack(sizeClass, slots, count) { reportHandedOutTwice(twice, sizeClass) }
-  }
-
   /// Moves the `count` blocks that have been in the bin longest to the class's global stack.
   func flush(_ bin: Bin, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when at least half of what it can bring is in it.
+    var twice: BlockBase?
     if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), let magazine = depots.takeEmpty() {
       magazine.fill(from: bin.slots, leaving)
       // What is above the limit goes on to the slabs; the magazine on top is the one just used, so it stays.
       if depots.put(magazine, sizeClass) > depots.limit(sizeClass), let surplus = depots.take(sizeClass) {
-        giveBack(sizeClass, surplus.slots, surplus.count)
+        twice = slabs.giveBack(sizeClass, surplus.slots, surplus.count)
         depots.discard(surplus)
       }
     } else {
-      giveBack(sizeClass, bin.slots, leaving)
+      twice = slabs.giveBack(sizeClass, bin.slots, leaving)
     }
     bin.dropFirst(leaving)
+    // Only now: the handler may allocate, and the bin must not offer what has left it.
+    if let twice { reportHandedOutTwice(twice, sizeClass) }
   }
 
   /// Empties a cache that no thread uses any more, or the caller's own.
@@ -108,6 +107,9 @@ extension Heap {
     }
     return found
   }
+
+  /// The level of a live block.
+  func level(of user: UserPointer) -> Level? { find(user)?.level }
 
   private func find(_ user: UserPointer) -> Found? {
     let base = BlockBase(user)

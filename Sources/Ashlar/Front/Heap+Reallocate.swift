@@ -17,7 +17,7 @@ extension Heap {
     }
     guard let found = lookUp(user, .reallocate) else { return .invalid }
     if let same = resizeInPlace(user, found, request) {
-      if tracker.isEnabled { tracker.record(same, size: request.size, level: found.level, site: site()) }
+      if tracker.isEnabled { tracker.record(same, size: request.size, level: level(of: same) ?? found.level, site: site()) }
       return .done(same)
     }
     guard let moved = allocate(request, site: site()) else { return .outOfMemory }
@@ -36,16 +36,16 @@ extension Heap {
     case (.medium(let held), .medium(let wanted)):
       return held == wanted ? user : nil
     case (.direct, .direct):
-      return resizeMapping(user, request.size)
+      return resizeMapping(user, request)
     default:
       return nil
     }
   }
 
   // Once the mapping has moved, its old address may be another thread's new block: the record goes first.
-  private func resizeMapping(_ user: UserPointer, _ size: Int) -> UserPointer? {
+  private func resizeMapping(_ user: UserPointer, _ request: Request) -> UserPointer? {
     let record = tracker.withdraw(user)
-    if let resized = direct.resize(BlockBase(user), to: size) { return UserPointer(resized) }
+    if let resized = direct.resize(BlockBase(user), to: request.size, alignment: request.alignment) { return UserPointer(resized) }
     if let record { tracker.record(user, size: record.size, level: record.level, site: record.site) }
     return nil
   }

@@ -32,8 +32,10 @@ extension Heap {
 
   /// Records where blocks are allocated from now on, or stops and forgets. While it is on, no call takes the hot path.
   package func setTracking(_ on: Bool) {
+    // Nothing is recorded while the hot path, which forgets nothing, is still open.
+    if on { registry.setRoutes(open: false) }
     tracker.setEnabled(on)
-    registry.setRoutes(open: !on)
+    if !on { registry.setRoutes(open: true) }
   }
 
   // MARK: Fork
@@ -61,7 +63,8 @@ extension Heap {
           Heap.ready.pointee.forEachLock { $0.acquire() }
           Heap.ready.pointee.buddy.becomeWorker()
         },
-        after_fork: { _ in
+        after_fork: { inChild in
+          if inChild != 0 { Heap.ready.pointee.buddy.repairAfterFork() }
           Heap.ready.pointee.buddy.resign()
           Heap.ready.pointee.forEachLock { $0.release() }
         },

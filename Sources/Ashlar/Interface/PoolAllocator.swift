@@ -106,7 +106,10 @@ extension PoolAllocator {
 
   /// Releases every huge block (over 1 GiB) at once; nobody may use one any more. Answers how many there were.
   @discardableResult
-  public func releaseAllHugeBlocks() -> Int { Heap.shared?.pointee.direct.releaseAllHuge() ?? 0 }
+  public func releaseAllHugeBlocks() -> Int {
+    guard let heap = Heap.shared else { return 0 }
+    return heap.pointee.direct.releaseAllHuge { heap.pointee.tracker.forget(UserPointer($0)) }
+  }
 
   /// Checks every record of the heap against every other; true when all agree. No other thread may be inside the
   /// allocator. O(blocks).

@@ -191,6 +191,9 @@ package struct Buddy<Memory: SharedMemory> {
     while !tryBecomeWorker() { Memory.pause() }
   }
 
+  /// In the child of a fork, as the worker: makes the queue whole again.
+  package func repairAfterFork() { queue.fillAbandonedCells() }
+
   package func resign() { Memory.storeReleasing(0, to: tables.workerActive) }
 
   // An entry pushed while the flag was still up is seen by the look at the queue after it went down. One that its
@@ -214,7 +217,8 @@ package struct Buddy<Memory: SharedMemory> {
   private func drain() -> Int {
     var merged = 0
     while merged < queue.capacity, let packed = queue.pop() {
-      merge(Block(packed: packed))
+      // 0 stands where a fork cut a pusher off.
+      if packed != 0 { merge(Block(packed: packed)) }
       merged &+= 1
     }
     return merged

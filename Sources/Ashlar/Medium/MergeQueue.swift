@@ -64,6 +64,20 @@ package struct MergeQueue<Memory: SharedMemory> {
     return entry
   }
 
+  /// Fills the cells that were claimed by threads that are no more with 0, which is no entry. For the child of a fork,
+  /// while it is alone and nobody pops: such a cell would stop the queue for ever.
+  package func fillAbandonedCells() {
+    var position = Memory.load(head)
+    let end = Memory.load(tail)
+    while position != end {
+      if Memory.loadAcquiring(sequence(position)) == position {
+        Memory.store(0, to: value(position))
+        Memory.storeReleasing(position &+ 1, to: sequence(position))
+      }
+      position &+= 1
+    }
+  }
+
   /// Entries in it, about: exact only while nobody pushes or pops.
   package var depth: Int { max(0, Int(bitPattern: Memory.load(tail) &- Memory.load(head))) }
 }

@@ -44,8 +44,8 @@ package struct SlabClasses<Memory: SharedMemory> {
     }
   }
 
-  /// Takes blocks home whose tags say free. Answers the first one that was home already, which is a block that was
-  /// freed twice unseen; it is left as it is, and the rest come home.
+  /// Takes blocks home whose tags say free. Answers the first one that is live or was home already, which is a block
+  /// that was freed twice unseen; it is left as it is, and the rest come home.
   @discardableResult
   package func giveBack(_ sizeClass: SizeClass, _ slots: UnsafeMutablePointer<UInt>, _ count: Int) -> BlockBase? {
     lock(sizeClass).withLock {
@@ -54,7 +54,8 @@ package struct SlabClasses<Memory: SharedMemory> {
       for index in 0..<count {
         let block = BlockBase(address: slots[index])
         let slab = Slab(region: region, containing: region.page(of: block.address))
-        guard slab.sizeClass == sizeClass, slab.giveBack(block) else {
+        // A tag that says live: the other copy of a block freed twice at once has an owner, and stays with it.
+        guard region.tag(at: block.address) == .free(sizeClass), slab.sizeClass == sizeClass, slab.giveBack(block) else {
           twice = twice ?? block
           continue
         }
