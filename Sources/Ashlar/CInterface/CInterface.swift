@@ -33,7 +33,7 @@ public func ashlarFree(_ pointer: UnsafeMutableRawPointer?) {
 @inline(never)
 @c(internal_ashlar_malloc)
 func slowMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
-  allocate(Request(size: Int(bitPattern: size)), Site(caller: ashlar_caller()))
+  allocateOrErrno(Request(size: Int(bitPattern: size)), Site(caller: ashlar_caller()))
 }
 
 @inline(never)
@@ -52,7 +52,7 @@ func mallocAfterHandingOutTwice(_ address: UInt, _ size: UInt) -> UnsafeMutableR
 
 // Sizes above the largest Int come in as negative ones, which no request can have.
 @inline(__always)
-private func allocate(_ request: Request, _ site: @autoclosure () -> Site) -> UnsafeMutableRawPointer? {
+func allocateOrErrno(_ request: Request, _ site: @autoclosure () -> Site) -> UnsafeMutableRawPointer? {
   guard let user = Heap.shared?.pointee.allocate(request, site: site()) else {
     ashlar_os_set_errno(ENOMEM)
     return nil
@@ -78,7 +78,7 @@ private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
 
 @inline(never)
 private func slowCalloc(_ bytes: UInt, _ caller: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  allocate(Request(size: Int(bitPattern: bytes), zeroed: true), Site(caller: caller))
+  allocateOrErrno(Request(size: Int(bitPattern: bytes), zeroed: true), Site(caller: caller))
 }
 
 private func outOfMemory() -> UnsafeMutableRawPointer? {
