@@ -7,7 +7,10 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -44,6 +47,15 @@ int ashlar_os_protect(void *address, size_t bytes, int writable) {
 int ashlar_os_purge(void *address, size_t bytes) {
   int error;
   WITH_ERRNO(error, madvise(address, bytes, MADV_DONTNEED));
+  return error;
+}
+
+// A fresh mapping in place of the old one: contents gone and access forbidden in one call.
+int ashlar_os_forbid(void *address, size_t bytes) {
+  int saved = errno;
+  void *mapped = mmap(address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  int error = mapped == MAP_FAILED ? errno : 0;
+  errno = saved;
   return error;
 }
 
@@ -101,6 +113,20 @@ uint64_t ashlar_os_milliseconds(void) {
   return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+uint64_t ashlar_os_nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+// The bytes that the kernel gives each new program image: no call, and there from the first instruction on.
+uint64_t ashlar_os_random(void) {
+  const void *bytes = (const void *)getauxval(AT_RANDOM);
+  uint64_t value = 0x9E3779B97F4A7C15u;
+  if (bytes) memcpy(&value, bytes, sizeof value);
+  return value;
+}
+
 void ashlar_os_wait(void *word, uint32_t value) {
   int saved = errno;
   syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
@@ -116,6 +142,7 @@ void ashlar_os_wake(void *word) {
 void ashlar_os_yield(void) { sched_yield(); }
 _Noreturn void ashlar_os_abort(void) { abort(); }
 size_t ashlar_os_page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+int ashlar_os_process(void) { return getpid(); }
 int ashlar_os_errno(void) { return errno; }
 void ashlar_os_set_errno(int value) { errno = value; }
 
@@ -126,32 +153,43 @@ static struct ashlar_hooks installed;
 static pthread_key_t exit_key;
 static int exit_key_made;
 
-// A heap that starts between the two halves of a fork was not locked by the first.
-static int locked_for_fork;
-static void run_before_fork(void) {
-  locked_for_fork = installed.before_fork != NULL;
-  if (locked_for_fork) installed.before_fork();
-}
-static void run_after_fork(int in_child) {
-  if (locked_for_fork) installed.after_fork(in_child);
-}
-static void run_after_fork_parent(void) { run_after_fork(0); }
-static void run_after_fork_child(void) { run_after_fork(1); }
+static void run_before_fork(void) { installed.before_fork(); }
+static void run_after_fork_parent(void) { installed.after_fork(0); }
+static void run_after_fork_child(void) { installed.after_fork(1); }
 
 void ashlar_install_hooks(struct ashlar_hooks hooks) {
   installed = hooks;
   exit_key_made = pthread_key_create(&exit_key, hooks.thread_exit) == 0;
 }
 
-// Registering these allocates, so it waits until the library is loaded and the allocator is whole.
-__attribute__((constructor)) static void register_with_the_c_library(void) {
-  pthread_atfork(run_before_fork, run_after_fork_parent, run_after_fork_child);
-}
+// As early as the allocator is ready: handlers run last registered first before a fork and first registered first
+// after it, so that whatever other libraries' handlers allocate, they allocate outside of ours. Registering
+// allocates, so it can't be done while the heap starts.
+void ashlar_watch_forks(void) { pthread_atfork(run_before_fork, run_after_fork_parent, run_after_fork_child); }
 
 __attribute__((destructor)) static void run_process_exit(void) {
   if (installed.process_exit) installed.process_exit();
 }
 
-void ashlar_watch_thread_exit(void *cache) {
-  if (exit_key_made) pthread_setspecific(exit_key, cache);
+int ashlar_watch_thread_exit(void *cache) { return exit_key_made && pthread_setspecific(exit_key, cache) == 0; }
+
+static struct sigaction next_action[2];
+static struct sigaction *next_of(int number) { return &next_action[number == SIGBUS]; }
+
+static void on_access(int number, siginfo_t *info, void *context) {
+  struct sigaction *next = next_of(number);
+  int saved = errno;
+  int ours = installed.forbidden_access(info->si_addr);
+  errno = saved;
+  if (!ours && (next->sa_flags & SA_SIGINFO)) return next->sa_sigaction(number, info, context);
+  if (!ours && next->sa_handler != SIG_DFL && next->sa_handler != SIG_IGN) return next->sa_handler(number);
+  // Whoever goes on after a report meets the same access again, and dies of it.
+  struct sigaction default_action = {.sa_handler = SIG_DFL};
+  sigaction(number, &default_action, NULL);
+}
+
+void ashlar_watch_forbidden_access(void) {
+  struct sigaction action = {.sa_sigaction = on_access, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+  int numbers[] = {SIGSEGV, SIGBUS};
+  for (int i = 0; i < 2; i++) sigaction(numbers[i], &action, next_of(numbers[i]));
 }

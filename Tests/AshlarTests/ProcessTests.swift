@@ -147,6 +147,19 @@ import Testing
     }
   }
 
+  @Test func `a thread that splits the last block does not leave the others without`() async {
+    await #expect(processExitsWith: .success) {
+      setenv("ASHLAR_REGION", "8M", 1)
+      for _ in 0..<2000 {
+        Threads.run(4) { _ in
+          let block = PoolAllocator().allocateIfPossible(size: (1 << 20) + 1)
+          precondition(block != nil, "2 MiB for each of four are there")
+          PoolAllocator().deallocate(block)
+        }
+      }
+    }
+  }
+
   @Test(arguments: [0, 1, 50]) func `any size of the caches works`(percent: Int) async {
     await #expect(processExitsWith: .success) { [percent] in
       setenv("ASHLAR_CACHE", "\(percent)", 1)
@@ -158,42 +171,75 @@ import Testing
     }
   }
 
-  @Test func `the child of a fork can go on`() async {
+  @Test func `first calls at once in many processes`() async {
     await #expect(processExitsWith: .success) {
-      let stop = UncheckedBox(UnsafeMutablePointer<Int>.allocate(capacity: 1))
-      stop.value.initialize(to: 0)
-      Threads.run(3) { thread in
-        if thread > 0 {
-          while HardwareMemory.load(SharedWord(UnsafeMutableRawPointer(stop.value))) == 0 {
-            for size in [50, 3000, 200_000, 2 << 20] {
-              PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: size))
-            }
-          }
-          return
+      for _ in 0..<100 {
+        let status = Processes.fork(seconds: 10) {
+          Threads.run(8) { _ in precondition(goesOn()) }
+          return PoolAllocator().statistics().total.liveBlocks == 0 && PoolAllocator().checkInvariants()
         }
-        for _ in 0..<200 {
-          let block = PoolAllocator().allocateIfPossible(size: 777)!
-          let child = forkWithHandlers()
-          if child == 0 {
-            PoolAllocator().deallocate(block)
-            for size in [50, 3000, 200_000, 2 << 20, 600 << 20] {
-              PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: size)!)
-            }
-            _exit(0)
-          }
-          var status: Int32 = 1
-          waitpid(child, &status, 0)
-          precondition(status == 0, "the child ended with \(status)")
-          PoolAllocator().deallocate(block)
-        }
-        HardwareMemory.store(1, to: SharedWord(UnsafeMutableRawPointer(stop.value)))
+        precondition(status == 0)
       }
+    }
+  }
+
+  @Test func `frees and allocations from exit handlers`() async {
+    await #expect(processExitsWith: .exitCode(7)) {
+      atexit { if !goesOn() { _exit(1) } }
+      atexitBlock = UInt(bitPattern: PoolAllocator().allocateIfPossible(size: 100))
+      atexit {
+        PoolAllocator().deallocate(UnsafeMutableRawPointer(bitPattern: atexitBlock))
+        if !goesOn() { _exit(2) }
+      }
+      exit(7)
+    }
+  }
+
+  @Test func `when there are too many mappings, what can't be unmapped is kept for later`() async {
+    await #expect(processExitsWith: .success) {
+      let pool = PoolAllocator()
+      let size = 600 << 20
+      // Neighbours, which the kernel keeps as one mapping: the middle one can't go without making it two.
+      var blocks = (0..<3).map { _ in pool.allocateIfPossible(size: size)! }
+      blocks.sort()
+      let isNeighbour = blocks[1] == blocks[0] + size && blocks[2] == blocks[1] + size
+      let before = ProcessMemory.mapped
+      var fillers: [UnsafeMutableRawPointer] = []
+      let pages = mmap(nil, 70_000 * 2 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!
+      fillers.reserveCapacity(70_000)
+      for index in 0..<70_000 where mprotect(pages + 2 * index * 4096, 4096, PROT_READ) == 0 { fillers.append(pages) }
+      precondition(fillers.count < 70_000, "the system has no limit")
+      blocks[1].storeBytes(of: 1, as: Int.self)
+      pool.deallocate(blocks[1])
+      precondition(!isNeighbour || ProcessMemory.mapped > before, "the system took it back all the same")
+      precondition(pool.statistics().large.liveBlocks == 2 && pool.checkInvariants())
+      munmap(pages, 70_000 * 2 * 4096)
+      // The next one that the system takes brings the other along.
+      pool.deallocate(blocks[0])
+      precondition(ProcessMemory.mapped <= before - 2 * size + 1 << 20)
+      pool.deallocate(blocks[2])
+      precondition(goesOn())
+    }
+  }
+
+  @Test(arguments: ["operations", "threads", "out-of-memory", "memory-return"])
+  func `memory that is made writable only when it is handed out`(check: String) async {
+    await #expect(processExitsWith: .success) { [check] in
+      setenv("ASHLAR_STRICT", "1", 1)
+      guard case .success(let checks) = Battery.checks(named: [check]) else { fatalError() }
+      let outcome = checks[0].run(seed: 1, scale: 1) { _ in }
+      precondition(outcome.passed, "\(outcome.findings)")
     }
   }
 }
 
-/// fork(2), which Swift does not offer: here the child only allocates and leaves.
-private func forkWithHandlers() -> pid_t {
-  typealias Fork = @convention(c) () -> pid_t
-  return unsafeBitCast(dlsym(nil, "fork")!, to: Fork.self)()
+private nonisolated(unsafe) var atexitBlock: UInt = 0
+
+/// Whether blocks of every level can still be had and given back.
+private func goesOn() -> Bool {
+  for size in [50, 3000, 200_000, 2 << 20, 600 << 20] {
+    guard let block = PoolAllocator().allocateIfPossible(size: size) else { return false }
+    PoolAllocator().deallocate(block)
+  }
+  return true
 }

@@ -14,14 +14,14 @@ private let EINVAL: Int32 = 22
 public func ashlarMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
   HotPath.allocate(
     size, larger: { largerMalloc(size) }, otherwise: { slowMalloc(size) },
-    twice: { mallocAfterHandingOutTwice($0, size) })
+    twice: { mallocAfterHandingOutTwice(size, $0) })
 }
 
 @inline(never)
 @c(internal_ashlar_malloc_larger)
 func largerMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
   HotPath.allocateLarger(
-    size, otherwise: { slowMalloc(size) }, twice: { mallocAfterHandingOutTwice($0, size) })
+    size, otherwise: { slowMalloc(size) }, twice: { mallocAfterHandingOutTwice(size, $0) })
 }
 
 /// Takes a block back; null is nothing to do. Leaves errno alone. O(1).
@@ -33,27 +33,27 @@ public func ashlarFree(_ pointer: UnsafeMutableRawPointer?) {
 @inline(never)
 @c(internal_ashlar_malloc)
 func slowMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
-  allocateOrErrno(Request(size: Int(bitPattern: size)), Site(caller: ashlar_caller()))
+  allocateOrErrno(Request(size: Int(bitPattern: size)), ashlar_caller())
 }
 
 @inline(never)
 @c(internal_ashlar_free)
 func slowFree(_ pointer: UnsafeMutableRawPointer?) {
   guard pointer != nil, let heap = Heap.shared else { return }
-  heap.pointee.free(UserPointer(pointer))
+  heap.pointee.free(UserPointer(pointer), site: Site(caller: ashlar_caller()))
 }
 
 @inline(never)
 @c(internal_ashlar_malloc_after_twice)
-func mallocAfterHandingOutTwice(_ address: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
+func mallocAfterHandingOutTwice(_ size: UInt, _ address: UInt) -> UnsafeMutableRawPointer? {
   Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
   return slowMalloc(size)
 }
 
 // Sizes above the largest Int come in as negative ones, which no request can have.
 @inline(__always)
-func allocateOrErrno(_ request: Request, _ site: @autoclosure () -> Site) -> UnsafeMutableRawPointer? {
-  guard let user = Heap.shared?.pointee.allocate(request, site: site()) else {
+func allocateOrErrno(_ request: Request, _ caller: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let user = Heap.shared?.pointee.allocate(request, site: Site(caller: caller)) else {
     ashlar_os_set_errno(ENOMEM)
     return nil
   }
@@ -78,7 +78,7 @@ private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
 
 @inline(never)
 private func slowCalloc(_ bytes: UInt, _ caller: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  allocateOrErrno(Request(size: Int(bitPattern: bytes), zeroed: true), Site(caller: caller))
+  allocateOrErrno(Request(size: Int(bitPattern: bytes), zeroed: true), caller)
 }
 
 private func outOfMemory() -> UnsafeMutableRawPointer? {
@@ -93,9 +93,16 @@ private func outOfMemory() -> UnsafeMutableRawPointer? {
 ///   reported and the handler returned.
 @c(ashlar_realloc)
 public func ashlarRealloc(_ pointer: UnsafeMutableRawPointer?, _ size: UInt) -> UnsafeMutableRawPointer? {
+  resized(pointer, size, ashlar_caller())
+}
+
+@inline(never)
+private func resized(
+  _ pointer: UnsafeMutableRawPointer?, _ size: UInt, _ caller: UnsafeMutableRawPointer?
+) -> UnsafeMutableRawPointer? {
   guard let heap = Heap.shared else { return outOfMemory() }
-  let site = Site(caller: ashlar_caller())
-  switch heap.pointee.reallocate(UserPointer(pointer), Request(size: Int(bitPattern: size)), site: site) {
+  let request = Request(size: Int(bitPattern: size))
+  switch heap.pointee.reallocate(UserPointer(pointer), request, site: Site(caller: caller)) {
   case .done(let user): return user.raw
   case .outOfMemory: return outOfMemory()
   case .invalid:
@@ -110,7 +117,7 @@ public func ashlarReallocarray(
   _ pointer: UnsafeMutableRawPointer?, _ count: UInt, _ size: UInt
 ) -> UnsafeMutableRawPointer? {
   let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
-  return overflow ? outOfMemory() : ashlarRealloc(pointer, bytes)
+  return overflow ? outOfMemory() : resized(pointer, bytes, ashlar_caller())
 }
 
 // MARK: Alignment
@@ -188,7 +195,8 @@ public func ashlarPvalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 @c(ashlar_free_sized)
 public func ashlarFreeSized(_ pointer: UnsafeMutableRawPointer?, _ size: UInt) {
   guard pointer != nil, let heap = Heap.shared else { return }
-  heap.pointee.free(UserPointer(pointer), size: Int(bitPattern: size))
+  heap.pointee.free(
+    UserPointer(pointer), size: Int(bitPattern: size), operation: .sizedFree, site: Site(caller: ashlar_caller()))
 }
 
 /// As `ashlar_free_sized` (C23).
@@ -225,6 +233,13 @@ public func ashlarSetFaultHandler(_ handler: ashlar_fault_handler?) { Fault.hand
 public func ashlarCheckInvariants() -> Int32 {
   guard let heap = Heap.shared else { return 1 }
   return heap.pointee.checkInvariants() ? 1 : 0
+}
+
+/// Guards one block in `canaries` with a header and a canary, and puts one in `pages` before an inaccessible page; 0 is
+/// for none, 1 for all.
+@c(ashlar_guard)
+public func ashlarGuard(_ canaries: UInt32, _ pages: UInt32) {
+  Heap.shared?.pointee.setGuards(canaries: Int(canaries), pages: Int(pages))
 }
 
 /// Prints the counters of each level and class in use to standard error.

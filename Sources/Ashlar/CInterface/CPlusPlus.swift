@@ -8,19 +8,19 @@
   @c(ashlar_new)
   public func ashlarNew(_ size: UInt) -> UnsafeMutableRawPointer? {
     HotPath.allocate(
-      size, larger: { largerNew(size) }, otherwise: { slowNew(size, ashlar_caller()) }, twice: { newAfterHandingOutTwice($0, size) })
+      size, larger: { largerNew(size) }, otherwise: { slowNew(size, ashlar_caller()) }, twice: { newAfterHandingOutTwice(size, $0) })
   }
 
   @inline(never)
   @c(internal_ashlar_new_larger)
   func largerNew(_ size: UInt) -> UnsafeMutableRawPointer? {
     HotPath.allocateLarger(
-      size, otherwise: { slowNew(size, ashlar_caller()) }, twice: { newAfterHandingOutTwice($0, size) })
+      size, otherwise: { slowNew(size, ashlar_caller()) }, twice: { newAfterHandingOutTwice(size, $0) })
   }
 
   @inline(never)
   @c(internal_ashlar_new_after_twice)
-  func newAfterHandingOutTwice(_ address: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
+  func newAfterHandingOutTwice(_ size: UInt, _ address: UInt) -> UnsafeMutableRawPointer? {
     Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
     return slowNew(size, ashlar_caller())
   }
@@ -29,7 +29,7 @@
   @c(internal_ashlar_new)
   func slowNew(_ size: UInt, _ caller: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     while true {
-      if let block = allocateOrErrno(Request(size: Int(bitPattern: size)), Site(caller: caller)) { return block }
+      if let block = allocateOrErrno(Request(size: Int(bitPattern: size)), caller) { return block }
       guard ashlar_os_call_new_handler() != 0 else { break }
     }
     return ashlar_os_throw_bad_alloc()

@@ -48,9 +48,11 @@ package struct CacheRegistry {
   /// Leaves an emptied cache for another thread.
   package func abandon(_ cache: ThreadCache) { HardwareMemory.storeReleasing(0, to: cache.owned) }
 
-  /// Opens the hot path of every thread, or closes it, now and for threads to come.
-  package func setRoutes(open: Bool) {
+  /// Opens the hot path of every thread, or closes it, now and for threads to come. `isOpen` is asked under the lock, so
+  /// that of two changes at once the later one stands.
+  package func setRoutes(_ isOpen: () -> Bool) {
     lock.withLock {
+      let open = isOpen()
       state[2] = open ? 0 : 1
       visit { cache in
         cache.setRoutes(open: open)

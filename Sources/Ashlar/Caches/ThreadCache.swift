@@ -19,6 +19,8 @@ package struct ThreadCache {
   private enum Offset {
     static let nextCache = 32
     static let owned = 40
+    static let armed = 48
+    static let random = 56
     static let sizeRoutes = 64
     static let tagRoutes = 640
     static let bins = 2688
@@ -101,6 +103,39 @@ package struct ThreadCache {
   package var nextCache: SharedWord { SharedWord(address + Offset.nextCache) }
   /// 1 while a thread owns it, 0 while it waits for one.
   package var owned: SharedWord { SharedWord(address + Offset.owned) }
+
+  // MARK: Sampling
+
+  /// One block in how many its bins are armed for; 0 for none. The owner's alone.
+  package var armedInterval: UInt {
+    get { HardwareMemory.load(SharedWord(address + Offset.armed)) }
+    nonmutating set { HardwareMemory.store(newValue, to: SharedWord(address + Offset.armed)) }
+  }
+
+  /// The next of a sequence of random words (xorshift64*, Marsaglia 2003, Vigna 2016). The owner's alone.
+  package func nextRandom() -> UInt {
+    let word = SharedWord(address + Offset.random)
+    var state = HardwareMemory.load(word)
+    // Caches are apart by their addresses, processes by their secret.
+    if state == 0 { state = (System.random ^ UInt(bitPattern: address)) | 1 }
+    state ^= state &>> 12
+    state ^= state &<< 25
+    state ^= state &>> 27
+    HardwareMemory.store(state, to: word)
+    return state &* 0x2545_F491_4F6C_DD1D
+  }
+
+  /// Arms every bin: each for a turn between 1 and twice the interval, so that one block in `interval` is taken on average.
+  package func arm(interval: UInt) {
+    for index in 0..<SizeClass.count { arm(bin(SizeClass(index: index)), interval: interval) }
+    armedInterval = interval
+  }
+
+  /// Arms one bin for its next turn.
+  package func arm(_ bin: Bin, interval: UInt) {
+    let turn = interval == 0 ? 0 : 1 + nextRandom() % (2 * interval - 1)
+    bin.arm(turn: turn, wasArmed: armedInterval != 0)
+  }
 }
 
 /// The blocks of one class in a thread's cache.
@@ -110,7 +145,7 @@ package struct Bin {
   @inline(__always)
   package init(_ address: UnsafeMutableRawPointer) { self.address = address }
 
-  private static var headerBytes: Int { 24 }
+  private static var headerBytes: Int { 32 }
 
   package static func bytes(_ sizeClass: SizeClass) -> Int { headerBytes + 2 * sizeClass.batch * 8 }
 
@@ -133,12 +168,21 @@ package struct Bin {
     nonmutating set { (address + 8).assumingMemoryBound(to: UInt.self).pointee = newValue }
   }
 
-  /// Allocations ever made from it.
+  // Counts up. Where blocks are sampled it starts so that it wraps to zero at the next block to be sampled: the carry
+  // is what tells the hot path.
   @inline(__always)
-  package var allocations: UInt {
+  private var counted: UInt {
     get { HardwareMemory.load(allocationWord) }
     nonmutating set { HardwareMemory.store(newValue, to: allocationWord) }
   }
+  // What to add to it to have all allocations.
+  private var uncounted: UInt {
+    get { HardwareMemory.load(SharedWord(address + 24)) }
+    nonmutating set { HardwareMemory.store(newValue, to: SharedWord(address + 24)) }
+  }
+
+  /// Allocations ever made from it.
+  package var allocations: UInt { counted &+ uncounted }
 
   @inline(__always)
   package var slots: UnsafeMutablePointer<UInt> {
@@ -151,14 +195,34 @@ package struct Bin {
     nonmutating set { HardwareMemory.store(newValue, to: SharedWord(slots + Int(bitPattern: index))) }
   }
 
-  /// Takes the block put in last; nil when the bin is empty.
+  /// Takes the block put in last; nil when the bin is empty, or when the next block is to be sampled.
   @inline(__always)
   package func pop() -> UInt? {
     let (left, isEmpty) = count.subtractingReportingOverflow(1)
     guard !isEmpty else { return nil }
+    guard ashlar_count(allocationWord.address) == 0 else { return nil }
     count = left
-    allocations &+= 1
     return self[left]
+  }
+
+  /// Takes the block put in last, whoever's turn it is; nil when the bin is empty.
+  package func popUnsampled() -> UInt? {
+    guard count > 0 else { return nil }
+    count &-= 1
+    // One short of wrapping it stays, until the turn is taken.
+    if counted == .max { uncounted &+= 1 } else { counted &+= 1 }
+    return self[count]
+  }
+
+  /// Whether the next block is to be sampled, in a bin that was armed. The turn is to be taken by arming again.
+  package var isDue: Bool { counted == 0 || counted == .max }
+
+  /// Makes the `turn`th allocation from now on the one to be sampled; 0 for none.
+  package func arm(turn: UInt, wasArmed: Bool) {
+    // The hot path has counted an allocation that it did not make.
+    let all = wasArmed && counted == 0 ? allocations &- 1 : allocations
+    counted = turn == 0 ? all : 0 &- turn
+    uncounted = all &- counted
   }
 
   /// Forgets the `leaving` blocks that have been in it longest.

@@ -75,6 +75,11 @@ package struct Depots<Memory: SharedMemory> {
     return twice
   }
 
+  /// Calls `body` with the head of every stack.
+  package func forEachPair(_ body: (SharedPair) -> Void) {
+    for index in 0...SizeClass.count { body(SharedPair(heads + index * SharedPair.bytes)) }
+  }
+
   /// Whether a magazine on the stack holds a block; for reports, so the answer may be stale.
   package func holds(_ block: BlockBase, _ sizeClass: SizeClass) -> Bool {
     var found = false

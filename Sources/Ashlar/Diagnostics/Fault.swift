@@ -2,7 +2,7 @@ import CAshlar
 
 /// What a caller was doing when a fault was found.
 package enum Operation {
-  case free, sizedFree, reallocate, usableSize, allocate
+  case free, sizedFree, reallocate, usableSize, allocate, reuse, check, trim, exit, access
 
   var name: StaticString {
     switch self {
@@ -11,6 +11,11 @@ package enum Operation {
     case .reallocate: "reallocate"
     case .usableSize: "usable size"
     case .allocate: "allocate"
+    case .reuse: "reuse"
+    case .check: "check"
+    case .trim: "trim"
+    case .exit: "exit"
+    case .access: "access"
     }
   }
 }
@@ -32,7 +37,9 @@ public enum Level: Int, Sendable, CaseIterable {
 /// What is wrong with an address that was handed to the allocator.
 package struct Fault {
   package enum Kind {
-    case doubleFree, invalidPointer, wrongSize, handedOutTwice, overwrite
+    case doubleFree, invalidPointer, wrongSize, handedOutTwice
+    // Damage: these name a place in or beside the block.
+    case overflow, underflow, writeAfterFree, useAfterFree
 
     var name: StaticString {
       switch self {
@@ -40,7 +47,10 @@ package struct Fault {
       case .invalidPointer: "invalid pointer"
       case .wrongSize: "wrong size"
       case .handedOutTwice: "block freed twice at once"
-      case .overwrite: "overwrite"
+      case .overflow: "overflow"
+      case .underflow: "underflow"
+      case .writeAfterFree: "write after free"
+      case .useAfterFree: "use after free"
       }
     }
   }
@@ -52,6 +62,10 @@ package struct Fault {
   package var level: Level?
   package var blockSize = 0
   package var sizeClass = -1
+  /// For damage: bytes from the block's start to the first byte that was changed or accessed.
+  package var offset: Int?
+  package var allocated = Site.unknown
+  package var freed = Site.unknown
 
   /// Hands the fault to the handler, or prints it and aborts. Whatever comes after this call must be nothing: if the
   /// handler returns, the call that was wrong has no effect.
@@ -59,11 +73,12 @@ package struct Fault {
     var record = ashlar_fault(
       operation: Self.pointer(operation.name), kind: Self.pointer(kind.name), state: Self.pointer(state),
       level: Self.pointer(level?.name ?? "none"), address: UnsafeRawPointer(bitPattern: address),
-      block_size: blockSize, size_class: Int32(truncatingIfNeeded: sizeClass))
+      block_size: blockSize, size_class: Int32(truncatingIfNeeded: sizeClass),
+      offset: offset ?? 0, allocated: allocated.record, freed: freed.record)
     if let handler = Self.handler {
       handler(&record)
     } else {
-      Self.print(record)
+      print(record)
       ashlar_os_abort()
     }
   }
@@ -87,7 +102,7 @@ package struct Fault {
 
   /// One line, for example
   /// `ashlar: double free: free of 0x7f0010, small block of 64 B (class 3), already free: in this thread's cache`.
-  private static func print(_ fault: ashlar_fault) {
+  private func print(_ fault: ashlar_fault) {
     LineWriter.report { line in
       line.append("ashlar: ")
       line.append(cString: fault.kind.unsafelyUnwrapped)
@@ -108,6 +123,18 @@ package struct Fault {
       }
       line.append(", ")
       line.append(cString: fault.state.unsafelyUnwrapped)
+      if let offset {
+        line.append(", at offset ")
+        line.append(offset)
+      }
+      append(", allocated by ", allocated, to: &line)
+      append(", freed by ", freed, to: &line)
     }
+  }
+
+  private func append(_ words: StaticString, _ site: Site, to line: inout LineWriter) {
+    guard site.address != 0 else { return }
+    line.append(words)
+    site.append(to: &line)
   }
 }

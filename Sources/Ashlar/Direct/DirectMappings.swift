@@ -10,8 +10,11 @@ package struct DirectMappings {
     /// Bytes that the user asked for.
     package var size: Int
     package var alignment: Int
+    /// Whether its user's bytes begin elsewhere than it does.
+    package var isGuarded = false
 
-    package var isHuge: Bool { size > DirectMappings.hugeLimit }
+    package var level: Level { size > DirectMappings.hugeLimit ? .huge : .large }
+    package var isHuge: Bool { level == .huge }
   }
 
   /// What there is of one level.
@@ -51,7 +54,7 @@ package struct DirectMappings {
   // MARK: Blocks
 
   /// Maps a zeroed block; nil when the system refuses.
-  package func allocate(size: Int, alignment: Int) -> BlockBase? {
+  package func allocate(size: Int, alignment: Int) -> (base: BlockBase, block: Block)? {
     guard let mapped = Self.roundedToPage(size), let memory = map(mapped, alignment: alignment) else { return nil }
     let block = Block(mapped: mapped, size: size, alignment: alignment)
     if hugePages, block.isHuge { System.adviseHugePages(memory, mapped) }
@@ -62,24 +65,29 @@ package struct DirectMappings {
       return true
     }
     guard listed else {
-      giveBack(memory, mapped)
+      System.unmap(memory, mapped)
       return nil
     }
-    return BlockBase(address: UInt(bitPattern: memory))
+    return (BlockBase(address: UInt(bitPattern: memory)), block)
   }
+
+  /// Says that the block's base is no user's pointer.
+  package func setGuarded(_ base: BlockBase) { _ = lock.withLock { table.update(base.address) { $0.isGuarded = true } } }
 
   /// What is known of the block that begins here; nil when none does.
   package func block(at base: BlockBase) -> Block? { lock.withLock { table[base.address] } }
 
   /// Unlists a block and gives its memory back. False, and no effect, when there is no such block.
-  package func release(_ base: BlockBase) -> Bool {
+  ///
+  /// - Parameter user: the address that a late second free would name, where that is not the base.
+  package func release(_ base: BlockBase, known user: UInt? = nil) -> Bool {
     let block = lock.withLock { () -> Block? in
       let block = unlist(base.address)
-      if block != nil { remember(base.address) }
+      if block != nil { remember(user ?? base.address) }
       return block
     }
     guard let block else { return false }
-    giveBack(base.raw, block.mapped)
+    System.unmap(base.raw, block.mapped)
     return true
   }
 
@@ -193,15 +201,9 @@ package struct DirectMappings {
     let misaligned = Int(bitPattern: UInt(bitPattern: start) & UInt(alignment - 1))
     let before = misaligned == 0 ? 0 : alignment - misaligned
     let behind = padded - before - bytes
-    if before > 0 { giveBack(start, before) }
-    if behind > 0 { giveBack(start + before + bytes, behind) }
+    if before > 0 { System.unmap(start, before) }
+    if behind > 0 { System.unmap(start + before + bytes, behind) }
     return start + before
-  }
-
-  // Should the system refuse to unmap (it may, when there are too many mappings), the memory is given back all the
-  // same, and only address space is lost.
-  private func giveBack(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
-    if !System.unmap(memory, bytes) { _ = System.purge(memory, bytes) }
   }
 
   /// Whether the table is sound and the counts agree with it.

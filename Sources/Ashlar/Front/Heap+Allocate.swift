@@ -31,7 +31,7 @@ package struct Request {
     return .direct
   }
 
-  private static func order(holding size: Int) -> Int {
+  static func order(holding size: Int) -> Int {
     let units = (size &- 1) / Region.unitBytes
     return Int.bitWidth &- units.leadingZeroBitCount
   }
@@ -41,27 +41,46 @@ extension Heap {
   /// A block for a request, or nil when memory is out. Takes any route but the hot path.
   package func allocate(_ request: Request, site: @autoclosure () -> Site) -> UserPointer? {
     guard let placement = request.placement else { return nil }
-    let block: (base: BlockBase, isZero: Bool)?
-    let level: Level
-    switch placement {
-    case .small(let sizeClass):
-      level = .small
-      block = allocateSmall(sizeClass).map { ($0, false) }
-    case .medium(let order):
-      level = .medium
-      block = allocateMedium(order)
-    case .direct:
-      level = DirectMappings.Block(mapped: 0, size: request.size, alignment: 0).isHuge ? .huge : .large
-      block = direct.allocate(size: request.size, alignment: request.alignment).map { ($0, true) }
+    if let form = guardForm(placement), let user = allocateGuarded(form, request, site()) {
+      if tracker.isEnabled { tracker.record(user, size: request.size, level: level(of: user) ?? .small, site: site()) }
+      return user
     }
-    guard let block else { return nil }
-    let user = UserPointer(block.base)
-    if request.zeroed, !block.isZero { zero(user, request.size) }
-    if tracker.isEnabled { tracker.record(user, size: request.size, level: level, site: site()) }
+    guard let taken = take(request, placement) else { return nil }
+    let user = UserPointer(taken.base)
+    if request.zeroed, !taken.isZero { zero(user, request.size) }
+    if tracker.isEnabled { tracker.record(user, size: request.size, level: taken.level, site: site()) }
     return user
   }
 
-  private func zero(_ user: UserPointer, _ size: Int) {
+  /// A block of one of the levels that the caller owns.
+  struct Taken {
+    var base: BlockBase
+    /// Usable bytes.
+    var size: Int
+    var level: Level
+    /// The block's tag once it is free; `none` outside the region.
+    var tag = Tag.none
+    var isZero: Bool
+  }
+
+  func take(_ request: Request) -> Taken? { request.placement.flatMap { take(request, $0) } }
+
+  private func take(_ request: Request, _ placement: Request.Placement) -> Taken? {
+    switch placement {
+    case .small(let sizeClass):
+      allocateSmall(sizeClass).map { Taken(base: $0, size: sizeClass.size, level: .small, tag: .free(sizeClass), isZero: false) }
+    case .medium(let order):
+      allocateMedium(order).map {
+        Taken(base: $0.base, size: Region.unitBytes << order, level: .medium, tag: .free(order: order), isZero: $0.isZero)
+      }
+    case .direct:
+      direct.allocate(size: request.size, alignment: request.alignment).map { base, block in
+        Taken(base: base, size: block.mapped, level: block.level, isZero: true)
+      }
+    }
+  }
+
+  func zero(_ user: UserPointer, _ size: Int) {
     guard size > 0 else { return }
     user.raw.unsafelyUnwrapped.initializeMemory(as: UInt8.self, repeating: 0, count: size)
   }
@@ -86,7 +105,7 @@ extension Heap {
     let cache = cacheOfThread()
     guard let bin = cache?.bin(sizeClass), bin.capacity > 0 else { return takeUncached(sizeClass) }
     if bin.count == 0 { refill(bin, sizeClass) }
-    return bin.pop()
+    return bin.popUnsampled()
   }
 
   // What other magazines and bins of this thread hold may free a whole slab, or a unit.

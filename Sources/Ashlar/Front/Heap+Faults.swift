@@ -6,12 +6,15 @@ extension Heap {
     case .small(let sizeClass): fault.sizeClass = sizeClass.index
     case .medium(let order): fault.sizeClass = order
     case .direct: break
+    case .withCanary, .beforePage:
+      if let record = guardRecord(user) { (fault.allocated, fault.freed) = (record.allocated, record.freed) }
     }
     fault.report()
   }
 
   /// Works out what a pointer that is no live block points at, and reports it. Only records are read.
   func reportInvalid(_ user: UserPointer, _ operation: Operation) {
+    if let record = guardRecord(user), record.isFree { return reportFreedGuarded(record, operation) }
     let base = BlockBase(user)
     guard region.contains(base.address) else { return reportOutside(user, operation) }
     let page = region.page(of: base.address)
@@ -27,11 +30,16 @@ extension Heap {
   private func isInUse(_ slab: Slab) -> Bool { slab.sizeClass != nil }
 
   private func reportOutside(_ user: UserPointer, _ operation: Operation) {
-    let wasReleased = direct.wasReleased(BlockBase(user))
-    Fault(
-      operation: operation, kind: wasReleased ? .doubleFree : .invalidPointer, address: user.address,
-      state: wasReleased ? "already free: returned to the system" : "not from this allocator"
-    ).report()
+    var fault = Fault(operation: operation, kind: .invalidPointer, address: user.address, state: "not from this allocator")
+    if direct.wasReleased(BlockBase(user)) {
+      fault.kind = .doubleFree
+      fault.state = "already free: returned to the system"
+    } else if pages.contains(user.address) {
+      fault.state = "in the page of a guarded block, not at its start"
+    } else if direct.block(at: BlockBase(user)) != nil {
+      fault.state = "the base of a guarded block, not its user's pointer"
+    }
+    fault.report()
   }
 
   private func reportInSlab(_ user: UserPointer, _ operation: Operation, _ slab: Slab, _ sizeClass: SizeClass) {
@@ -46,6 +54,8 @@ extension Heap {
       blockSize: sizeClass.size, sizeClass: sizeClass.index)
     if base.address % UInt(Region.granuleBytes) != 0 {
       fault.state = "misaligned: no block begins here"
+    } else if tag == .guarded {
+      fault.state = "the base of a guarded block, not its user's pointer"
     } else if isBeyond {
       fault.state = "behind the last block of a slab"
     } else if neverUsed {
@@ -63,6 +73,8 @@ extension Heap {
       operation: operation, kind: .invalidPointer, address: user.address, state: "no block: never allocated, or given back to the system", level: nil)
     if base.address % UInt(Region.granuleBytes) != 0 {
       fault.state = "misaligned: no block begins here"
+    } else if region.tag(at: base.address) == .guarded {
+      fault.state = "the base of a guarded block, not its user's pointer"
     } else if let block = mediumBlock(around: base) {
       fault.level = .medium
       fault.blockSize = Region.unitBytes << block.order

@@ -3,10 +3,12 @@ import CAshlar
 extension Heap {
   /// Takes a block back, by any route but the hot path. Null is nothing to do; what is no live block is reported.
   ///
-  /// - Parameter size: what the caller says was asked for it, if it says so.
-  package func free(_ user: UserPointer, size: Int? = nil) {
+  /// - Parameters:
+  ///   - size: what the caller says was asked for it, if it says so.
+  ///   - operation: on whose behalf.
+  ///   - site: where it is freed.
+  package func free(_ user: UserPointer, size: Int? = nil, operation: Operation = .free, site: Site = .unknown) {
     guard user.raw != nil else { return }
-    let operation: Operation = size == nil ? .free : .sizedFree
     guard let found = lookUp(user, operation) else { return }
     if let size, size > found.size || size < 0 {
       return report(.wrongSize, user, operation, found, state: "live: smaller than the size given")
@@ -17,6 +19,8 @@ extension Heap {
     case .direct:
       tracker.forget(user)
       if !direct.release(BlockBase(user)) { reportInvalid(user, operation) }
+    case .withCanary: freeWithCanary(user, operation, site)
+    case .beforePage: freeBeforePage(user, operation, site)
     }
   }
 
@@ -29,6 +33,11 @@ extension Heap {
       return reportInvalid(user, operation)
     }
     tracker.forget(user)
+    stow(block, sizeClass)
+  }
+
+  /// Puts a block whose tag says free into the thread's cache, or where there is none, home.
+  func stow(_ block: BlockBase, _ sizeClass: SizeClass) {
     guard let bin = cacheOfThread()?.bin(sizeClass), bin.capacity > 0 else {
       var address = block.address
       if let twice = slabs.giveBack(sizeClass, &address, 1) { reportHandedOutTwice(twice, sizeClass) }
@@ -78,6 +87,11 @@ extension Heap {
       return report(.doubleFree, user, operation, found, state: "already free: in the buddy system")
     }
     tracker.forget(user)
+    releaseMedium(base, order)
+  }
+
+  /// Takes back a medium block whose tag says free.
+  func releaseMedium(_ base: BlockBase, _ order: Int) {
     counters.uncountMedium(order)
     let unit = region.unit(of: base.address)
     buddy.release(.init(order: order, index: unit >> order, isDirty: true))
@@ -91,6 +105,9 @@ extension Heap {
       case small(SizeClass)
       case medium(order: Int)
       case direct
+      /// Guarded, on any level.
+      case withCanary
+      case beforePage
     }
     var place: Place
     /// Usable bytes.
@@ -113,16 +130,22 @@ extension Heap {
 
   private func find(_ user: UserPointer) -> Found? {
     let base = BlockBase(user)
-    guard region.contains(base.address) else {
-      guard let block = direct.block(at: base) else { return nil }
-      return Found(place: .direct, size: block.mapped, level: block.isHuge ? .huge : .large)
-    }
-    guard base.address % UInt(Region.granuleBytes) == 0 else { return nil }
+    guard region.contains(base.address) else { return findDirect(base) ?? findGuarded(user) }
     let tag = region.tag(at: base.address)
-    guard tag.isLive else { return nil }
+    guard tag.isLive, base.address % UInt(Region.granuleBytes) == 0 else { return findGuarded(user) }
     if let sizeClass = tag.sizeClass { return Found(place: .small(sizeClass), size: sizeClass.size, level: .small) }
     guard let order = tag.order else { return nil }
     return Found(place: .medium(order: order), size: Region.unitBytes << order, level: .medium)
+  }
+
+  private func findDirect(_ base: BlockBase) -> Found? {
+    guard let block = direct.block(at: base), !block.isGuarded else { return nil }
+    return Found(place: .direct, size: block.mapped, level: block.level)
+  }
+
+  private func findGuarded(_ user: UserPointer) -> Found? {
+    guard let record = guardRecord(user), !record.isFree else { return nil }
+    return Found(place: pages.contains(user.address) ? .beforePage : .withCanary, size: record.size, level: record.level)
   }
 
   /// Usable bytes of a live block; 0, and reported, for anything else. Null has 0.

@@ -23,7 +23,7 @@ extension Heap {
     guard let moved = allocate(request, site: site()) else { return .outOfMemory }
     moved.raw.unsafelyUnwrapped.copyMemory(
       from: user.raw.unsafelyUnwrapped, byteCount: min(found.size, request.size))
-    free(user)
+    free(user, operation: .reallocate, site: site())
     return .done(moved)
   }
 

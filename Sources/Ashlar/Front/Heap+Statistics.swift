@@ -3,7 +3,10 @@ extension Heap {
   package func statistics() -> Statistics {
     var result = Statistics()
     for index in 0..<SizeClass.count { result.small = result.small + statistics(of: SizeClass(index: index)) }
-    for order in 0..<BuddyTables.orders { result.medium = result.medium + counters.medium(order) }
+    let pages = pages.live
+    result.small = result.small + Statistics.Figures(
+      allocations: policy.pageSamples, liveBlocks: pages.blocks, liveBytes: pages.bytes)
+    for order in 0..<BuddyTables.orders { result.medium = result.medium + statistics(ofOrder: order) }
     result.large = figures(direct.counts(huge: false))
     result.huge = figures(direct.counts(huge: true))
     return result
@@ -12,7 +15,7 @@ extension Heap {
   /// Figures of one size class. Blocks that are neither at home nor free in a cache or magazine are live.
   package func statistics(of sizeClass: SizeClass) -> Statistics.Figures {
     var allocations = counters.uncachedAllocations(sizeClass)
-    var live = slabs.takenCount(sizeClass) - depots.blockCount(sizeClass)
+    var live = slabs.takenCount(sizeClass) - depots.blockCount(sizeClass) - guarded.quarantined(.free(sizeClass))
     registry.visit { cache in
       let bin = cache.bin(sizeClass)
       allocations += Int(bin.allocations)
@@ -22,7 +25,11 @@ extension Heap {
     return Statistics.Figures(allocations: allocations, liveBlocks: live, liveBytes: live * sizeClass.size)
   }
 
-  package func statistics(ofOrder order: Int) -> Statistics.Figures { counters.medium(order) }
+  package func statistics(ofOrder order: Int) -> Statistics.Figures {
+    let counted = counters.medium(order)
+    let live = counted.liveBlocks - guarded.quarantined(.free(order: order))
+    return Statistics.Figures(allocations: counted.allocations, liveBlocks: live, liveBytes: live * (Region.unitBytes << order))
+  }
 
   private func figures(_ counts: DirectMappings.Counts) -> Statistics.Figures {
     Statistics.Figures(allocations: counts.allocations, liveBlocks: counts.liveBlocks, liveBytes: counts.liveBytes)

@@ -1,15 +1,20 @@
 extension Heap {
   /// Gives every free page back to the system: what the calling thread's cache and the global stacks hold goes home
   /// first. What other threads' caches hold stays with them. O(free blocks + units).
+  ///
+  /// Quarantined blocks are checked and leave their quarantine.
   package func trim() {
+    emptyQuarantine(over: nil, .trim)
     reclaim()
     pool.purge(all: true)
     buddy.purge(all: true)
   }
 
-  /// Checks every record against every other. True when all agree. The threads must be quiet.
+  /// Checks every record against every other, and the canaries of every guarded block, whose damage is reported. True
+  /// when all agree. The threads must be quiet.
   package func checkInvariants() -> Bool {
-    slabs.checkInvariants() && pool.checkInvariants() && buddy.checkInvariants() && direct.checkInvariants()
+    let isWhole = reportDamage(.check)
+    return isWhole && guarded.checkInvariants() && slabs.checkInvariants() && pool.checkInvariants() && buddy.checkInvariants() && direct.checkInvariants()
       && checkCaches()
   }
 

@@ -5,8 +5,8 @@ import CAshlar
 /// A value of pointers; what they point at lives as long as the process. Every method may be called by any thread at
 /// any time unless it says otherwise.
 ///
-/// Order of locks: tracker, registry, a class of slabs, pool, metadata, direct table, and the buddy system's worker
-/// flag last. No lock is held while a fault is reported.
+/// Order of locks: tracker, registry, guarded blocks, guard pages, a class of slabs, pool, metadata, direct table,
+/// pending unmaps, and the buddy system's worker flag last. No lock is held while a fault is reported.
 package struct Heap {
   package typealias Memory = HardwareMemory
 
@@ -20,6 +20,11 @@ package struct Heap {
   package let registry: CacheRegistry
   package let direct: DirectMappings
   package let tracker: Tracker
+  package let policy: GuardPolicy
+  package let guarded: GuardedBlocks
+  package let pages: GuardPages
+  let canary = Canary(secret: System.random)
+  let marks = MemoryMarks()
   let counters: HeapCounters
 
   /// The largest request that the medium level serves, 512 MiB.
@@ -30,7 +35,7 @@ package struct Heap {
   /// Sets up a heap on memory of its own; nil, with nothing left behind, when the system has none.
   package init?(switches: Switches) {
     self.switches = switches
-    let strict = Self.countsEveryWritablePage()
+    let strict = switches.strict || Self.countsEveryWritablePage()
     // Half of a limited address space stays with the program.
     var wanted = switches.region
     let limit = ashlar_os_address_space_limit()
@@ -59,6 +64,9 @@ package struct Heap {
     registry = CacheRegistry(state: take(CacheRegistry.bytes), metadata: metadata)
     direct = DirectMappings(state: take(DirectMappings.bytes), hugePages: switches.hugePages)
     tracker = Tracker(state: take(Tracker.bytes))
+    policy = GuardPolicy(state: take(GuardPolicy.bytes))
+    guarded = GuardedBlocks(state: take(GuardedBlocks.bytes))
+    pages = GuardPages(state: take(GuardPages.bytes))
     counters = HeapCounters(state: take(HeapCounters.bytes))
   }
 
@@ -66,8 +74,9 @@ package struct Heap {
     var total = MetadataMemory.bytes + 2 * Retention.bytes
     total += SlabPool<Memory>.stateBytes + SlabPool<Memory>.tableBytes(units: units) + SlabClasses<Memory>.bytes
     total += Depots<Memory>.bytes + CacheRegistry.bytes + DirectMappings.bytes + Tracker.bytes + HeapCounters.bytes
+    total += GuardPolicy.bytes + GuardedBlocks.bytes + GuardPages.bytes
     // Each part begins on a line of its own.
-    return total + 16 * 64
+    return total + 20 * 64
   }
 
   /// Whether the system charges every writable page (`vm.overcommit_memory` is 2).
@@ -75,63 +84,5 @@ package struct Heap {
     var mode: UInt8 = 0
     let read = ashlar_os_read_file("/proc/sys/vm/overcommit_memory", &mode, 1)
     return read == 1 && mode == 50
-  }
-}
-
-// MARK: The process-wide heap
-
-extension Heap {
-  private enum Phase {
-    static var new: UInt { 0 }
-    static var starting: UInt { 1 }
-    static var ready: UInt { 2 }
-  }
-
-  private static var phase: SharedWord { SharedWord(ashlar_phase_word()) }
-
-  /// The process-wide heap, started by the first call; nil when the system has no memory to start it with (the next
-  /// call tries again). Many threads may make the first call at once: one starts it, the others wait.
-  @inline(__always)
-  package static var shared: UnsafePointer<Heap>? {
-    HardwareMemory.loadAcquiring(phase) == Phase.ready ? ready : started()
-  }
-
-  /// The process-wide heap, which the caller knows to have started.
-  @inline(__always)
-  package static var ready: UnsafePointer<Heap> {
-    UnsafePointer(ashlar_read_globals().pointee.heap.unsafelyUnwrapped.assumingMemoryBound(to: Heap.self))
-  }
-
-  @inline(never)
-  private static func started() -> UnsafePointer<Heap>? {
-    while true {
-      switch HardwareMemory.compareExchange(phase, expected: Phase.new, desired: Phase.starting) {
-      case Phase.ready: return ready
-      case Phase.starting: System.yield()
-      default:
-        let succeeded = start()
-        HardwareMemory.storeReleasing(succeeded ? Phase.ready : Phase.new, to: phase)
-        guard succeeded else { return nil }
-        if ready.pointee.switches.track { ready.pointee.setTracking(true) }
-        return ready
-      }
-    }
-  }
-
-  private static func start() -> Bool {
-    guard let memory = System.map(MemoryLayout<Heap>.size) else { return false }
-    guard let heap = Heap(switches: .fromEnvironment()) else {
-      _ = System.unmap(memory, MemoryLayout<Heap>.size)
-      return false
-    }
-    memory.initializeMemory(as: Heap.self, to: heap)
-    ashlar_write_globals().pointee.heap = memory
-    ashlar_write_globals().pointee.tags = heap.region.tags
-    ashlar_write_globals().pointee.tags_by_address = UnsafeMutablePointer(
-      bitPattern: UInt(bitPattern: heap.region.tags) &- heap.region.base >> Region.granuleShift)
-    ashlar_write_globals().pointee.region_base = heap.region.base
-    ashlar_write_globals().pointee.region_granules = UInt(heap.region.bytes / Region.granuleBytes)
-    installHooks()
-    return true
   }
 }

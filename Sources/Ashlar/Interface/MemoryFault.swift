@@ -2,20 +2,28 @@ import CAshlar
 
 /// A misuse that the allocator found: what was done, to what, and the state that it was in.
 public struct MemoryFault: Sendable, Equatable, CustomStringConvertible {
-  /// "free", "sized free", "reallocate", "usable size" or "allocate".
+  /// "free", "sized free", "reallocate", "usable size", "allocate"; for damage to guarded blocks also what found it:
+  /// "reuse", "check", "trim", "exit" or "access".
   public let operation: String
-  /// "double free", "invalid pointer", "wrong size" or "block freed twice at once".
+  /// "double free", "invalid pointer", "wrong size" or "block freed twice at once"; for damage to guarded blocks
+  /// "overflow", "underflow", "write after free" or "use after free".
   public let kind: String
   /// The state of the block or address, for example "already free: in this thread's cache".
   public let state: String
   /// Nil where no block is concerned.
   public let level: Level?
-  /// The pointer that was passed.
+  /// The pointer that was passed; for damage the start of the block.
   public let address: UInt
   /// Usable bytes of the block, 0 where none is concerned.
   public let blockSize: Int
   /// Index of the size class or buddy order; nil where there is none.
   public let sizeClass: Int?
+  /// For damage: bytes from the block's start to the first byte that was changed or accessed.
+  public let offset: Int?
+  /// Where a guarded block was allocated: `File.swift:12`, or a return address; nil where it is not known.
+  public let allocated: String?
+  /// Where it was freed.
+  public let freed: String?
 
   init(_ fault: ashlar_fault) {
     operation = String(cString: fault.operation)
@@ -26,6 +34,17 @@ public struct MemoryFault: Sendable, Equatable, CustomStringConvertible {
     address = UInt(bitPattern: fault.address)
     blockSize = fault.block_size
     sizeClass = fault.size_class < 0 ? nil : Int(fault.size_class)
+    let isDamage = ["overflow", "underflow", "write after free", "use after free"].contains(kind)
+    offset = isDamage ? fault.offset : nil
+    allocated = Self.describe(fault.allocated)
+    freed = Self.describe(fault.freed)
+  }
+
+  private static func describe(_ site: ashlar_site) -> String? {
+    guard let address = site.address else { return nil }
+    guard site.file_length > 0 else { return "0x\(String(UInt(bitPattern: address), radix: 16))" }
+    let name = UnsafeRawBufferPointer(start: address, count: site.file_length)
+    return "\(String(decoding: name, as: UTF8.self)):\(site.line)"
   }
 
   /// Kind, operation, address and state in one line.

@@ -126,6 +126,40 @@ extension PoolAllocator {
   public static func liftSystemFaults() { SystemFaults.lift() }
 }
 
+// MARK: Guards
+
+extension PoolAllocator {
+  /// Which blocks are guarded: one in how many, 0 for none, 1 for all.
+  public struct Guards: Sendable, Equatable {
+    /// By a header before and a canary behind the block, on every level: an overflow or underflow is found when the
+    /// block is freed, by `checkInvariants` and at exit; a write after free when the memory is to be used again, by `trim`
+    /// and at exit.
+    public var canaries: Int
+    /// By an inaccessible page behind a block of up to a page: an overflow or use after free is stopped at the access.
+    /// Above 1, at most one block in half a millisecond is taken.
+    public var pages: Int
+
+    public init(canaries: Int = 0, pages: Int = 0) {
+      self.canaries = canaries
+      self.pages = pages
+    }
+  }
+
+  /// Which blocks are guarded from now on. Thread-safe; other threads follow at their next call that leaves the hot path.
+  ///
+  /// - Precondition: both intervals are 0 to 1,000,000,000.
+  public static var guards: Guards {
+    get {
+      guard let policy = Heap.shared?.pointee.policy else { return Guards() }
+      return Guards(canaries: Int(policy.canaryInterval), pages: Int(policy.pageInterval))
+    }
+    set {
+      precondition((0...1_000_000_000).contains(newValue.canaries) && (0...1_000_000_000).contains(newValue.pages))
+      Heap.shared?.pointee.setGuards(canaries: newValue.canaries, pages: newValue.pages)
+    }
+  }
+}
+
 // MARK: Tracker
 
 extension PoolAllocator {

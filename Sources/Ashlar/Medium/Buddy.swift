@@ -100,14 +100,28 @@ package struct Buddy<Memory: SharedMemory> {
     }
   }
 
-  // What is left may be in hot slots, in the queue, or in the hands of a merging worker: gather all, then look once
-  // more, as the worker, so that nobody else holds anything back.
+  // What is left may be in hot slots, in the queue, in the hands of a merging worker, or in those of a thread that is
+  // splitting a block: gather all, and look until nobody was splitting meanwhile.
   private func takeLastResort(_ order: Int) -> Block? {
-    gather()
-    return takeListed(order)
+    while true {
+      gather()
+      let before = Memory.loadAcquiring(tables.splits)
+      if let block = takeListed(order) { return block }
+      let isAlone = before & Splits.activeMask == 0 && Memory.loadAcquiring(tables.splits) == before &+ Splits.begun
+      if isAlone { return nil }
+      Memory.pause()
+    }
+  }
+
+  // How many threads are looking for a block to split, and how many ever were.
+  private enum Splits {
+    static var begun: UInt { 1 &<< 32 }
+    static var activeMask: UInt { begun &- 1 }
   }
 
   private func takeListed(_ order: Int) -> Block? {
+    Memory.add(Splits.begun &+ 1, to: tables.splits)
+    defer { Memory.add(0 &- 1, to: tables.splits) }
     while true {
       let candidates = Memory.loadAcquiring(tables.nonEmpty) &>> UInt(order)
       guard candidates != 0 else { return nil }
@@ -192,7 +206,10 @@ package struct Buddy<Memory: SharedMemory> {
   }
 
   /// In the child of a fork, as the worker: makes the queue whole again.
-  package func repairAfterFork() { queue.fillAbandonedCells() }
+  package func repairAfterFork() {
+    queue.fillAbandonedCells()
+    Memory.store(0, to: tables.splits)
+  }
 
   package func resign() { Memory.storeReleasing(0, to: tables.workerActive) }
 

@@ -31,6 +31,11 @@ package struct BuddyTables {
   private var heads: UnsafeMutableRawPointer { memory + 32 &* units }
   package func head(order: Int) -> SharedPair { SharedPair(heads + order &* SharedPair.bytes) }
 
+  /// Calls `body` with the head of every list.
+  package func forEachPair(_ body: (SharedPair) -> Void) {
+    for order in 0..<Self.orders { body(head(order: order)) }
+  }
+
   private var controls: UnsafeMutableRawPointer { heads + Self.orders &* SharedPair.bytes }
   /// A bit for each order whose list may hold a block.
   package var nonEmpty: SharedWord { SharedWord(controls) }
@@ -38,6 +43,8 @@ package struct BuddyTables {
   package var frontier: SharedWord { SharedWord(controls + 8) }
   /// Units of free blocks that may hold memory.
   package var dirtyUnits: SharedWord { SharedWord(controls + 16) }
+  /// Threads that are splitting a block, and how many ever did.
+  package var splits: SharedWord { SharedWord(controls + 24) }
   /// 1 while a thread merges.
   package var workerActive: SharedWord { SharedWord(controls + 64) }
   /// The block of an order that was freed last, not merged yet.

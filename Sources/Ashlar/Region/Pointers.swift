@@ -8,8 +8,9 @@ package struct UserPointer: Equatable {
   @inline(__always)
   package init(_ pointer: UnsafeMutableRawPointer?) { address = UInt(bitPattern: pointer) }
 
+  /// - Parameter offset: bytes from the block's base to what its user sees. Only a guarded block has any: its header.
   @inline(__always)
-  package init(_ base: BlockBase) { address = base.address &+ base.userOffset }
+  package init(_ base: BlockBase, offset: UInt = 0) { address = base.address &+ offset }
 
   /// Nil for address zero.
   @inline(__always)
@@ -24,12 +25,9 @@ package struct BlockBase: Equatable {
   @inline(__always)
   package init(address: UInt) { self.address = address }
 
+  /// - Parameter offset: bytes from the block's base to what its user sees.
   @inline(__always)
-  package init(_ user: UserPointer) { address = user.address }
-
-  /// Bytes from the block's base to what its user sees. Blocks without a header begin with the user's bytes.
-  @inline(__always)
-  fileprivate var userOffset: UInt { 0 }
+  package init(_ user: UserPointer, offset: UInt = 0) { address = user.address &- offset }
 
   @inline(__always)
   package var raw: UnsafeMutableRawPointer { UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped }

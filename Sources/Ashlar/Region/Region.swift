@@ -81,13 +81,13 @@ package struct Region {
     table += recordBytes
     committed = strict ? table.assumingMemoryBound(to: UInt8.self) : nil
     if strict, !writable(unitRecords, recordBytes + committedBytes) {
-      _ = System.unmap(start, total)
+      System.unmap(start, total)
       return nil
     }
   }
 
   /// Gives the whole reservation back. Nothing of it may be in use.
-  package func release() { _ = System.unmap(reservation, reservedBytes) }
+  package func release() { System.unmap(reservation, reservedBytes) }
 
   /// Makes units usable; false when the system's limit is met, and then none of them may be used.
   package func commit(units: Range<Int>) -> Bool {

@@ -5,6 +5,7 @@
 /// | 0          | no block begins here                               |
 /// | 1 … 72     | a free small block of class value - 1              |
 /// | 73 … 82    | a free medium block of buddy order value - 73      |
+/// | 127        | a guarded block, live or freed: its record says more |
 /// | 128 + free | the same block, live                               |
 ///
 /// Adding 128 turns free into live and live into free, with a carry exactly when the block was live: on the hot
@@ -16,6 +17,7 @@ package struct Tag: Equatable {
   package init(_ value: UInt8) { self.value = value }
 
   package static let none = Tag(0)
+  package static let guarded = Tag(127)
   package static let liveBit: UInt8 = 0x80
 
   @inline(__always)
@@ -41,6 +43,6 @@ package struct Tag: Equatable {
   /// The buddy order, if a medium block begins here.
   @inline(__always)
   package var order: Int? {
-    code > SizeClass.count ? code &- SizeClass.count &- 1 : nil
+    code > SizeClass.count && self != .guarded ? code &- SizeClass.count &- 1 : nil
   }
 }

@@ -59,7 +59,7 @@ package struct AddressTable<Value> {
     state[2] = 0
     if let moved = UnsafeMutablePointer<Entry>(bitPattern: old) {
       for index in 0..<oldCapacity where moved[index].key != 0 { insert(moved[index].key, moved[index].value) }
-      _ = System.unmap(UnsafeMutableRawPointer(moved), oldCapacity * stride)
+      System.unmap(UnsafeMutableRawPointer(moved), oldCapacity * stride)
     }
     return true
   }
@@ -95,7 +95,7 @@ package struct AddressTable<Value> {
 
   /// Takes every record out and gives the table's memory back.
   package func removeAll() {
-    if capacity > 0 { _ = System.unmap(UnsafeMutableRawPointer(entries), capacity * MemoryLayout<Entry>.stride) }
+    if capacity > 0 { System.unmap(UnsafeMutableRawPointer(entries), capacity * MemoryLayout<Entry>.stride) }
     (state[0], state[1], state[2]) = (0, 0, 0)
   }
 

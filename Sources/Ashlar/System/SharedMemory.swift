@@ -41,7 +41,7 @@ package protocol SharedMemory {
   static func exchange(_ value: UInt, in word: SharedWord) -> UInt
   /// Acquires and releases. Answers the value found; the swap took place if that is `expected`.
   static func compareExchange(_ word: SharedWord, expected: UInt, desired: UInt) -> UInt
-  /// Relaxed. Answers the value before.
+  /// Acquires and releases. Answers the value before.
   @discardableResult
   static func add(_ value: UInt, to word: SharedWord) -> UInt
   /// Acquires and releases. Answers the value before.
@@ -88,7 +88,7 @@ package enum HardwareMemory: SharedMemory {
 
   @inline(__always) @discardableResult
   package static func add(_ value: UInt, to word: SharedWord) -> UInt {
-    word.atomic.pointee.wrappingAdd(value, ordering: .relaxed).oldValue
+    word.atomic.pointee.wrappingAdd(value, ordering: .acquiringAndReleasing).oldValue
   }
 
   @inline(__always) @discardableResult
@@ -130,15 +130,18 @@ extension HardwareMemory {
       ordering: .acquiringAndReleasing)
     return exchanged ? nil : (original.first, original.second)
   }
+
+  /// The lock that guards a pair; nil where none is needed.
+  package static func lock(of pair: SharedPair) -> Lock? { nil }
 }
 #else
 extension HardwareMemory {
-  // The 16 bytes after the pair are its lock; `SharedPair.bytes` counts them in.
+  /// The lock that guards a pair: the 16 bytes behind it, which `SharedPair.bytes` counts in.
+  package static func lock(of pair: SharedPair) -> Lock? { Lock(SharedWord(pair.address + 16)) }
+
   private static func locked<Result>(_ pair: SharedPair, _ body: (UnsafeMutablePointer<UInt>) -> Result) -> Result {
     let lock = Lock(SharedWord(pair.address + 16))
-    lock.acquire()
-    defer { lock.release() }
-    return body(pair.address.assumingMemoryBound(to: UInt.self))
+    return lock.withLock { body(pair.address.assumingMemoryBound(to: UInt.self)) }
   }
 
   package static func loadPair(_ pair: SharedPair) -> (first: UInt, second: UInt) {

@@ -12,6 +12,10 @@ import CAshlar
 /// | `ASHLAR_HUGE_PAGES`  | 1: ask for huge pages for huge blocks, 0: don't           | 1       |
 /// | `ASHLAR_TRACK`       | 1: record where every block was allocated, report leaks at exit | 0 |
 /// | `ASHLAR_STATISTICS`  | 1: print the counters at exit                             | 0       |
+/// | `ASHLAR_GUARD`       | guard one block in so many with header and canary; 0: none, 1: all | 0 (1 under AddressSanitizer and memcheck) |
+/// | `ASHLAR_QUARANTINE`  | bytes of freed guarded blocks kept for checking, 0 to 1 TiB | 16 MiB |
+/// | `ASHLAR_STRICT`      | 1: make memory writable only when it is first handed out  | 1 where the system counts every writable page |
+/// | `ASHLAR_SAMPLE`      | put one block in so many before an inaccessible page; 0: none | 0     |
 ///
 /// Sizes take a suffix K, M, G or T. A value that makes no sense is reported on standard error and ignored.
 package struct Switches {
@@ -23,12 +27,17 @@ package struct Switches {
   package var hugePages = true
   package var track = false
   package var statistics = false
+  package var guardInterval = 0
+  package var quarantine = 16 << 20
+  package var sampleInterval = 0
+  package var strict = false
 
   package init() {}
 
   /// Defaults, changed by what the environment says.
   package static func fromEnvironment() -> Switches {
     var switches = Switches()
+    if ashlar_marks_matter() != 0 { switches.guardInterval = 1 }
     if let environment = ashlar_os_environment() {
       var index = 0
       while let entry = environment[index] {
@@ -53,7 +62,7 @@ package struct Switches {
       while text[start] != 0 { start += 1 }
       start += 1
     }
-    _ = System.unmap(memory, capacity)
+    System.unmap(memory, capacity)
   }
 
   /// Applies one `NAME=value`; what is not ours is passed over.
@@ -67,6 +76,10 @@ package struct Switches {
     set(&hugePages, "ASHLAR_HUGE_PAGES=", entry)
     set(&track, "ASHLAR_TRACK=", entry)
     set(&statistics, "ASHLAR_STATISTICS=", entry)
+    set(&guardInterval, "ASHLAR_GUARD=", entry, 0, 1_000_000_000)
+    set(&strict, "ASHLAR_STRICT=", entry)
+    set(&quarantine, "ASHLAR_QUARANTINE=", entry, 0, tebibyte)
+    set(&sampleInterval, "ASHLAR_SAMPLE=", entry, 0, 1_000_000_000)
   }
 
   private func set(_ flag: inout Bool, _ name: StaticString, _ entry: UnsafePointer<CChar>) {

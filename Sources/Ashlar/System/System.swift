@@ -24,8 +24,18 @@ package enum System {
     return ashlar_os_map(nil, bytes, readable ? 1 : 0, writable ? 1 : 0, &error)
   }
 
-  /// Gives a mapping, or whole pages of one, back. False when the system refuses (too many mappings).
-  package static func unmap(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
+  /// Gives a mapping, or whole pages of one, back: at once, or where the system refuses (too many mappings), their
+  /// contents at once and their addresses as soon as it takes them.
+  package static func unmap(_ address: UnsafeMutableRawPointer, _ bytes: Int) {
+    if tryUnmap(address, bytes) {
+      PendingUnmaps.retry(tryUnmap)
+    } else {
+      _ = purge(address, bytes)
+      PendingUnmaps.add(address, bytes)
+    }
+  }
+
+  private static func tryUnmap(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
     SystemFaults.permit() && ashlar_os_unmap(address, bytes) == 0
   }
 
@@ -37,6 +47,11 @@ package enum System {
   /// Drops the contents of whole pages: they take no memory and read as zero until written again.
   package static func purge(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
     SystemFaults.permit() && ashlar_os_purge(address, bytes) == 0
+  }
+
+  /// Drops the contents of whole pages, and makes any access to them a fault until `makeWritable`.
+  package static func forbid(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
+    SystemFaults.permit() && ashlar_os_forbid(address, bytes) == 0
   }
 
   /// Asks for huge pages; advice only, so failure is no error.
@@ -55,6 +70,12 @@ package enum System {
 
   /// Milliseconds of a clock that never goes back, a few milliseconds exact.
   package static var milliseconds: UInt { UInt(ashlar_os_milliseconds()) }
+
+  /// Nanoseconds of the same clock, exact; dearer to read.
+  package static var nanoseconds: UInt { UInt(ashlar_os_nanoseconds()) }
+
+  /// A word that differs from process to process.
+  package static var random: UInt { UInt(ashlar_os_random()) }
 }
 
 /// Makes the Nth memory call to the system fail, for proving that its failure is survived.

@@ -18,7 +18,7 @@ extension Check {
   }
 
   /// Allocates, keeps up to 64 blocks live, and gives back at random; sizes and alignments are logarithmic.
-  private static func alignmentRounds(_ context: CheckContext, thread: Int, rounds: Int) {
+  static func alignmentRounds(_ context: CheckContext, thread: Int, rounds: Int) {
     var generator = context.generator(thread)
     var oracle = Oracle(SwiftSubject(), seed: generator.next())
     for round in 0..<rounds {

@@ -47,47 +47,4 @@ extension Check {
     context.require(pool.usableSize(of: nil) == 0, "null has usable bytes")
     context.require(pool.statistics().total.liveBlocks == before, "blocks are left over")
   }
-
-  static let outOfMemory = Check(
-    "out-of-memory", "each memory call to the system fails, once and from then on, until none is left to fail"
-  ) { context in
-    for onwards in [false, true] {
-      var call = 1
-      while call < 10_000 {
-        if !requestsSurvive(failing: call, onwards: onwards, context) { break }
-        call += 1
-      }
-      context.count(call)
-    }
-    context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")
-  }
-
-  /// One scenario over all levels with the `call`th system call failing. False when it needed fewer calls.
-  private static func requestsSurvive(failing call: Int, onwards: Bool, _ context: CheckContext) -> Bool {
-    let pool = PoolAllocator()
-    pool.trim()
-    let live = pool.statistics().total.liveBlocks
-    var oracle = Oracle(SwiftSubject(), seed: UInt64(call))
-    let calls = PoolAllocator.systemCallCount
-    PoolAllocator.injectSystemFault(call: call, onwards: onwards)
-    for size in [100, 5000, 1 << 20, 3 << 20, 600 << 20] where oracle.live.count < 5 {
-      // Untouched: what is of interest is the records, not the pages.
-      guard let block = pool.allocateIfPossible(size: size, alignment: 64) else { continue }
-      pool.deallocate(block)
-    }
-    for size in [16, 3000, 70_000, 2 << 20] { oracle.allocate(size: size, alignment: 1 << 17) }
-    if !oracle.live.isEmpty { oracle.reallocate(0, size: 200_000) }
-    pool.trim()
-    PoolAllocator.liftSystemFaults()
-    let needed = PoolAllocator.systemCallCount - calls
-    context.close(&oracle)
-    if let block = pool.allocateIfPossible(size: 600 << 20) {
-      pool.deallocate(block)
-    } else {
-      context.find("memory does not work again after failure \(call)")
-    }
-    context.require(pool.checkInvariants(), "the heap's records do not agree after failure \(call)")
-    context.require(pool.statistics().total.liveBlocks == live, "failure \(call) leaves blocks over")
-    return needed >= call
-  }
 }

@@ -14,7 +14,7 @@ extension Check {
     mixedOperations(context, CSubject(), operations: 400_000 * context.scale)
   }
 
-  private static func mixedOperations(_ context: CheckContext, _ subject: any Subject, operations: Int) {
+  static func mixedOperations(_ context: CheckContext, _ subject: any Subject, operations: Int) {
     var generator = context.generator()
     var oracle = Oracle(subject, seed: generator.next())
     for operation in 0..<operations {

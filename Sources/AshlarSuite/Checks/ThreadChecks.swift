@@ -43,9 +43,7 @@ extension Check {
       }
       context.advance(repetition, of: 10 * context.scale)
     }
-    for index in 0..<1024 {
-      if let parcel = exchange.swap(nil, index) { accept(parcel, context) }
-    }
+    exchange.takeAll().forEach { accept($0, context) }
     context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")
   }
 
@@ -55,25 +53,5 @@ extension Check {
       context.find("byte \(offset) of a block changed on its way to another thread")
     }
     PoolAllocator().deallocate(block)
-  }
-}
-
-/// A filled block on its way to another thread.
-private struct Parcel: Sendable {
-  let block: UInt
-  let size: Int
-  let seed: UInt64
-}
-
-/// Pigeon-holes that threads leave parcels in.
-private final class Exchange: Sendable {
-  private let slots = Guarded([Parcel?](repeating: nil, count: 1024))
-
-  /// Leaves a parcel and takes the one that was there.
-  func swap(_ parcel: Parcel?, _ index: Int) -> Parcel? {
-    slots.withLock { slots in
-      defer { slots[index] = parcel }
-      return slots[index]
-    }
   }
 }

@@ -5,6 +5,9 @@ public enum ProcessMemory {
   /// Bytes resident, or 0 where the system doesn't tell.
   public static var resident: Int { statm(1) }
 
+  /// Bytes of address space mapped, or 0.
+  public static var mapped: Int { statm(0) }
+
   /// Bytes of memory that the system could give out now without swapping.
   public static var available: Int {
     for line in text("/proc/meminfo").split(separator: "\n") where line.hasPrefix("MemAvailable:") {

@@ -14,11 +14,11 @@
 // words marked shared, which are only touched as atomics.
 struct ashlar_globals {
   uintptr_t region_base;      // first address of the region
-  uintptr_t region_granules;  // 16-byte granules in the region; 0 until started
+  uintptr_t region_granules;  // 16-byte granules in the region; 0 until started; stored last, with release
   uint8_t *tags;              // one byte a granule of the region
   uint8_t *tags_by_address;   // `tags` displaced, so that it is indexed with address / 16
   void *heap;                 // the process-wide Heap
-  uintptr_t phase;            // shared: 0 not started, 1 starting, 2 ready
+  uintptr_t phase;            // shared: 0 not started, 2 ready, otherwise starting
   uintptr_t system_calls;     // shared: system calls made so far
   uintptr_t fail_call;        // shared: number of the call to fail, 0 for none
   uintptr_t fail_onwards;     // shared: 1 to fail every call from that one on
@@ -29,10 +29,16 @@ ASHLAR_INLINE const struct ashlar_globals *ashlar_read_globals(void) { return &a
 ASHLAR_INLINE struct ashlar_globals *ashlar_write_globals(void) { return &ashlar_globals; }
 // The shared words, by address: Swift would count taking one's address as writing to it.
 ASHLAR_INLINE void *ashlar_phase_word(void) { return &ashlar_globals.phase; }
+ASHLAR_INLINE void *ashlar_region_granules_word(void) { return &ashlar_globals.region_granules; }
 ASHLAR_INLINE void *ashlar_system_calls_word(void) { return &ashlar_globals.system_calls; }
 ASHLAR_INLINE void *ashlar_fail_call_word(void) { return &ashlar_globals.fail_call; }
 ASHLAR_INLINE void *ashlar_fail_onwards_word(void) { return &ashlar_globals.fail_onwards; }
 ASHLAR_INLINE void *ashlar_fault_handler_word(void) { return &ashlar_globals.fault_handler; }
+
+// A lock, a count, and room for so many mappings that the system has not taken back yet.
+#define ASHLAR_PENDING_UNMAPS 64
+extern ASHLAR_HIDDEN uintptr_t ashlar_pending[2 + 2 * ASHLAR_PENDING_UNMAPS];
+ASHLAR_INLINE void *ashlar_pending_unmaps(void) { return ashlar_pending; }
 
 // The calling thread's cache. Never null: a thread without a cache points at the empty one, whose bins
 // hold nothing and have room for nothing, so that the hot path needs no null test.
@@ -54,6 +60,20 @@ ASHLAR_INLINE void ashlar_set_exited(int value) { ashlar_thread_exited = value; 
 // Address of the instruction after the call of the function that this is inlined into.
 ASHLAR_INLINE void *ashlar_caller(void) { return __builtin_return_address(0); }
 
+// Adds 1 to a word that one thread writes and others only read; 1 when it wraps to zero. As one instruction where there
+// is such a one: Swift's relaxed load and store would be three, and their sum would be tested by a fourth.
+ASHLAR_INLINE int ashlar_count(void *word) {
+#if defined(__x86_64__)
+  int wrapped;
+  __asm__("addq $1, %0" : "+m"(*(uintptr_t *)word), "=@ccc"(wrapped));
+  return wrapped;
+#else
+  uintptr_t counted = __atomic_load_n((uintptr_t *)word, __ATOMIC_RELAXED) + 1;
+  __atomic_store_n((uintptr_t *)word, counted, __ATOMIC_RELAXED);
+  return counted == 0;
+#endif
+}
+
 // Tells the processor that this is a spinning loop.
 ASHLAR_INLINE void ashlar_relax(void) {
 #if defined(__x86_64__)
@@ -69,30 +89,44 @@ void *ashlar_os_map(void *hint, size_t bytes, int readable, int writable, int *e
 int ashlar_os_unmap(void *address, size_t bytes) ASHLAR_HIDDEN;
 int ashlar_os_protect(void *address, size_t bytes, int writable) ASHLAR_HIDDEN;
 int ashlar_os_purge(void *address, size_t bytes) ASHLAR_HIDDEN;
+int ashlar_os_forbid(void *address, size_t bytes) ASHLAR_HIDDEN;
 int ashlar_os_huge_pages(void *address, size_t bytes) ASHLAR_HIDDEN;
 void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, int *error) ASHLAR_HIDDEN;
 void ashlar_os_write(int descriptor, const void *bytes, size_t count) ASHLAR_HIDDEN;
 size_t ashlar_os_read_file(const char *path, void *buffer, size_t capacity) ASHLAR_HIDDEN;
 size_t ashlar_os_address_space_limit(void) ASHLAR_HIDDEN;
 uint64_t ashlar_os_milliseconds(void) ASHLAR_HIDDEN;
+uint64_t ashlar_os_nanoseconds(void) ASHLAR_HIDDEN;
+uint64_t ashlar_os_random(void) ASHLAR_HIDDEN;
 void ashlar_os_wait(void *word, uint32_t value) ASHLAR_HIDDEN;
 void ashlar_os_wake(void *word) ASHLAR_HIDDEN;
 void ashlar_os_yield(void) ASHLAR_HIDDEN;
 _Noreturn void ashlar_os_abort(void) ASHLAR_HIDDEN;
 size_t ashlar_os_page_bytes(void) ASHLAR_HIDDEN;
+int ashlar_os_process(void) ASHLAR_HIDDEN;
 int ashlar_os_errno(void) ASHLAR_HIDDEN;
 void ashlar_os_set_errno(int value) ASHLAR_HIDDEN;
 const char *const *ashlar_os_environment(void) ASHLAR_HIDDEN;
 
-// Hooks that the C side calls and Swift installs (thread exit, fork, process exit).
+// Hooks that the C side calls and Swift installs (thread exit, fork, process exit, access to a forbidden page).
 struct ashlar_hooks {
   void (*thread_exit)(void *cache);
   void (*before_fork)(void);
   void (*after_fork)(int in_child);
   void (*process_exit)(void);
+  int (*forbidden_access)(const void *address);  // whether the page is one of ours; it has been reported then
 };
 void ashlar_install_hooks(struct ashlar_hooks hooks) ASHLAR_HIDDEN;
-void ashlar_watch_thread_exit(void *cache) ASHLAR_HIDDEN;
+int ashlar_watch_thread_exit(void *cache) ASHLAR_HIDDEN;  // 0: nobody will tell
+void ashlar_watch_forks(void) ASHLAR_HIDDEN;
+void ashlar_watch_forbidden_access(void) ASHLAR_HIDDEN;
+
+// What AddressSanitizer and valgrind's memcheck are told of guarded blocks; nothing happens where neither is at work.
+int ashlar_marks_matter(void) ASHLAR_HIDDEN;
+void ashlar_mark_forbidden(const void *start, size_t bytes) ASHLAR_HIDDEN;
+void ashlar_mark_usable(const void *start, size_t bytes) ASHLAR_HIDDEN;
+void ashlar_mark_allocated(const void *block, size_t bytes, size_t zone, int zeroed) ASHLAR_HIDDEN;
+void ashlar_mark_freed(const void *block, size_t zone) ASHLAR_HIDDEN;
 
 // The C++ library's new-handler (1 if there was one and it returned) and std::bad_alloc, looked up when needed.
 int ashlar_os_call_new_handler(void) ASHLAR_HIDDEN;
@@ -104,15 +138,25 @@ void *ashlar_system_reallocate(void *block, size_t bytes) ASHLAR_HIDDEN;
 void ashlar_system_free(void *block) ASHLAR_HIDDEN;
 size_t ashlar_system_usable_size(void *block) ASHLAR_HIDDEN;
 
-// A fault that the allocator found in a call made to it. `operation` and `state` are constants.
+// Where a block was allocated or freed.
+struct ashlar_site {
+  const void *address;  // the return address of the call, or the file's name (not terminated) where it has a length; null: unknown
+  size_t file_length;
+  long line;            // 0 for a return address
+};
+
+// A fault that the allocator found. The texts are constants.
 struct ashlar_fault {
-  const char *operation;  // what was done: "free", "reallocate", "usable size", "sized free"
+  const char *operation;  // what was done: "free", "sized free", "reallocate", "usable size", "allocate", "access", ...
   const char *kind;       // what is wrong: "double free", "invalid pointer", ...
   const char *state;      // the state that the block or address was in
   const char *level;      // "small", "medium", "large", "huge" or "none"
-  const void *address;    // the pointer that was passed
+  const void *address;    // the pointer that was passed; for damage the start of the block
   size_t block_size;      // usable bytes of the block, 0 where there is none
   int size_class;         // index of the size class or buddy order, -1 where there is none
+  long offset;            // for damage: from the block's start to the first byte that was changed or accessed
+  struct ashlar_site allocated;  // known for guarded blocks
+  struct ashlar_site freed;
 };
 typedef void (*ashlar_fault_handler)(const struct ashlar_fault *fault);
 

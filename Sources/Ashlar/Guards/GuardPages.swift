@@ -1,0 +1,197 @@
+import CAshlar
+
+/// Slots of one page each, an inaccessible page on either side: a sampled block lies at the end of its slot's page, so
+/// that an access behind it, or to it once it was freed, is stopped at the instruction that makes it (Electric Fence,
+/// Perens 1987; sampled as in GWP-ASan, Serebryany et al. 2024).
+///
+/// A slot that was freed stays inaccessible for as long as others are free: first in, first out. Records are changed
+/// under a lock. The handler of a forbidden access reads them without one, as the thread that made the access may
+/// hold it; what it reads of a block that another thread is just freeing may be stale.
+package struct GuardPages {
+  // Words: lock, base of the pages, first and last free slot (number plus one), the records.
+  private let state: UnsafeMutablePointer<UInt>
+
+  private struct Slot {
+    var record: GuardRecord
+    var phase: Phase
+    var nextFree: UInt
+  }
+  private enum Phase { case never, live, freed }
+
+  package static let bytes = 64
+  package static let slotCount = 256
+
+  /// `state` is `bytes` long and zero.
+  package init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+
+  package var lock: Lock { Lock(SharedWord(state)) }
+  private var baseWord: SharedWord { SharedWord(state + 1) }
+  private var base: UInt { HardwareMemory.loadAcquiring(baseWord) }
+  private var page: UInt { UInt(System.pageBytes) }
+  private var regionBytes: UInt { (2 * UInt(Self.slotCount) + 1) * page }
+  private var slotBytes: Int { Self.slotCount * MemoryLayout<Slot>.stride }
+  private var slots: UnsafeMutablePointer<Slot> {
+    UnsafeMutablePointer(bitPattern: state[4]).unsafelyUnwrapped
+  }
+
+  /// Reserves the pages, if that has not been done; false when the system refuses.
+  package func open() -> Bool {
+    lock.withLock {
+      if base != 0 { return true }
+      guard let records = System.map(slotBytes) else { return false }
+      guard let memory = System.reserve(Int(regionBytes), readable: false, writable: false) else {
+        System.unmap(records, slotBytes)
+        return false
+      }
+      state[4] = UInt(bitPattern: records)
+      let never = GuardRecord(
+        user: UserPointer(nil), size: 0, offset: 0, end: 0, level: .small, tag: .none, allocated: .unknown)
+      for index in 0..<Self.slotCount {
+        let next = index + 1 < Self.slotCount ? UInt(index) + 2 : 0
+        (slots + index).initialize(to: Slot(record: never, phase: .never, nextFree: next))
+      }
+      state[2] = 1
+      state[3] = UInt(Self.slotCount)
+      HardwareMemory.storeReleasing(UInt(bitPattern: memory), to: baseWord)
+      return true
+    }
+  }
+
+  package func contains(_ address: UInt) -> Bool { base != 0 && address &- base < regionBytes }
+
+  /// Whether a slot can hold such a block.
+  package func fits(size: Int, alignment: Int) -> Bool { size <= Int(page) && alignment <= Int(page) }
+
+  private func start(of slot: Int) -> UInt { base &+ (2 &* UInt(slot) &+ 1) &* page }
+
+  /// The slot whose page an address lies in; nil for the pages between.
+  private func slot(at address: UInt) -> Int? {
+    let number = (address &- base) / page
+    return number % 2 == 1 ? Int(number / 2) : nil
+  }
+
+  // MARK: Blocks
+
+  /// A block at the end of a slot's page; nil when every slot is in use, or the system refuses.
+  package func allocate(size: Int, alignment: Int, canary: Canary, site: Site) -> UserPointer? {
+    guard let slot = takeFree() else { return nil }
+    let start = start(of: slot)
+    guard System.makeWritable(UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped, Int(page)) else {
+      putFree(slot)
+      return nil
+    }
+    let end = start &+ page
+    let user = UserPointer(UnsafeMutableRawPointer(bitPattern: (end &- UInt(max(size, 1))) & ~UInt(max(alignment, 16) - 1)))
+    let record = GuardRecord(
+      user: user, size: size, offset: user.address &- start, end: end, level: .small, tag: .none,
+      allocated: site)
+    canary.seal(record.zoneBefore)
+    canary.seal(record.zoneBehind)
+    lock.withLock {
+      slots[slot].record = record
+      slots[slot].phase = .live
+    }
+    return user
+  }
+
+  /// What is known of the block that a user's pointer points at, live or freed.
+  package func record(of user: UserPointer) -> GuardRecord? {
+    guard contains(user.address), let slot = slot(at: user.address) else { return nil }
+    return lock.withLock { known(user, slot) }
+  }
+
+  private func known(_ user: UserPointer, _ slot: Int) -> GuardRecord? {
+    slots[slot].phase != .never && slots[slot].record.user == user.address ? slots[slot].record : nil
+  }
+
+  /// Makes a live block a freed one. Of any number of threads that try, one has it.
+  package func release(_ user: UserPointer, by site: Site) -> GuardedBlocks.Release {
+    guard let slot = slot(at: user.address) else { return .unknown }
+    return lock.withLock {
+      guard let record = known(user, slot) else { return .unknown }
+      if record.isFree { return .alreadyFree(record) }
+      slots[slot].record.isFree = true
+      slots[slot].record.freed = site
+      slots[slot].phase = .freed
+      return .taken(slots[slot].record)
+    }
+  }
+
+  /// Makes a released block's page inaccessible, and its slot free for use once all others have been.
+  package func retire(_ record: GuardRecord) {
+    guard let slot = slot(at: record.user) else { return }
+    // Refused, the page stays accessible: late accesses then go unseen, and nothing else changes.
+    _ = System.forbid(UnsafeMutableRawPointer(bitPattern: start(of: slot)).unsafelyUnwrapped, Int(page))
+    putFree(slot)
+  }
+
+  private func takeFree() -> Int? {
+    lock.withLock {
+      guard state[2] != 0 else { return nil }
+      let slot = Int(state[2]) - 1
+      state[2] = slots[slot].nextFree
+      if state[2] == 0 { state[3] = 0 }
+      return slot
+    }
+  }
+
+  private func putFree(_ slot: Int) {
+    lock.withLock {
+      slots[slot].nextFree = 0
+      if state[3] == 0 { state[2] = UInt(slot) + 1 } else { slots[Int(state[3]) - 1].nextFree = UInt(slot) + 1 }
+      state[3] = UInt(slot) + 1
+    }
+  }
+
+  // MARK: Faults
+
+  /// The fault that an access to a forbidden page was; nil when the page is none of these.
+  package func fault(accessing address: UInt) -> Fault? {
+    guard contains(address) else { return nil }
+    if let slot = slot(at: address) {
+      return fault(of: slot, .useAfterFree, address) ?? unknownAccess(address)
+    }
+    // Between two slots: behind the left one, or before the right one, whichever is nearer and was in use.
+    let number = Int((address &- base) / page)
+    let (left, right) = (number / 2 - 1, number / 2)
+    let isLeftNearer = (address &- base) % page < page / 2
+    let (overflow, underflow) = (fault(of: left, .overflow, address), fault(of: right, .underflow, address))
+    return (isLeftNearer ? overflow ?? underflow : underflow ?? overflow) ?? unknownAccess(address)
+  }
+
+  private func fault(of slot: Int, _ kind: Fault.Kind, _ address: UInt) -> Fault? {
+    guard slot >= 0, slot < Self.slotCount, slots[slot].phase != .never else { return nil }
+    let record = slots[slot].record
+    return record.fault(record.isFree ? .useAfterFree : kind, .access, at: address)
+  }
+
+  private func unknownAccess(_ address: UInt) -> Fault {
+    Fault(operation: .access, kind: .invalidPointer, address: address, state: "in a guard page that belongs to no block")
+  }
+
+  /// Damage to the canaries of live blocks that no call has answered yet; nil when there is none left.
+  package func nextDamage(_ canary: Canary, found operation: Operation) -> Fault? {
+    guard base != 0 else { return nil }
+    return lock.withLock {
+      for slot in 0..<Self.slotCount where slots[slot].phase == .live && !slots[slot].record.isReported {
+        guard let fault = slots[slot].record.damage(canary, found: operation) else { continue }
+        slots[slot].record.isReported = true
+        return fault
+      }
+      return nil
+    }
+  }
+
+  /// Live blocks, and their bytes.
+  package var live: (blocks: Int, bytes: Int) {
+    guard base != 0 else { return (0, 0) }
+    return lock.withLock {
+      var (blocks, bytes) = (0, 0)
+      for slot in 0..<Self.slotCount where slots[slot].phase == .live {
+        blocks += 1
+        bytes += slots[slot].record.size
+      }
+      return (blocks, bytes)
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/// Which blocks are guarded, and how.
+///
+/// Two forms, each for one block in so many (0 for none, 1 for all): *canary* puts a header before the block and a
+/// canary behind it, on any level; *page* puts a small block at the end of a page before an inaccessible one. Both may be
+/// on at once. May be changed at any time by any thread.
+package struct GuardPolicy {
+  package enum Form { case canary, page }
+
+  // Words: canary interval, page interval, nanosecond of the last page sample, page samples ever taken.
+  private let state: UnsafeMutablePointer<UInt>
+
+  package static let bytes = 64
+  /// Between two page samples. Each costs two system calls and a page fault; so spaced, they cost about a hundredth of
+  /// the time, however often a program allocates.
+  private static let restNanoseconds: UInt = 500_000
+
+  /// `state` is `bytes` long and zero.
+  package init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+
+  private func word(_ index: Int) -> SharedWord { SharedWord(state + index) }
+
+  package var canaryInterval: UInt {
+    get { HardwareMemory.load(word(0)) }
+    nonmutating set { HardwareMemory.store(newValue, to: word(0)) }
+  }
+  package var pageInterval: UInt {
+    get { HardwareMemory.load(word(1)) }
+    nonmutating set { HardwareMemory.store(newValue, to: word(1)) }
+  }
+
+  /// Page samples ever taken.
+  package var pageSamples: Int { Int(bitPattern: HardwareMemory.load(word(3))) }
+
+  /// One block in how many is guarded in either form; 0 when none is.
+  package var interval: UInt {
+    let (canary, page) = (canaryInterval, pageInterval)
+    if canary == 0 || page == 0 { return canary &+ page }
+    if canary == 1 || page == 1 { return 1 }
+    return canary &* page / (canary &+ page)
+  }
+
+  /// The form for a block whose turn it is.
+  package func form(_ random: UInt) -> Form? {
+    let (canary, page) = (canaryInterval, pageInterval)
+    if page == 0 { return canary == 0 ? nil : .canary }
+    if canary == 0 { return .page }
+    return random % (canary &+ page) < canary ? .page : .canary
+  }
+
+  /// Whether a page sample may be taken now; counts it. With an interval of 1 every block is wanted, whatever it costs.
+  package func admitPage() -> Bool {
+    if pageInterval > 1 {
+      let now = System.nanoseconds
+      let last = HardwareMemory.load(word(2))
+      guard now &- last >= Self.restNanoseconds,
+        HardwareMemory.compareExchange(word(2), expected: last, desired: now) == last
+      else { return false }
+    }
+    HardwareMemory.add(1, to: word(3))
+    return true
+  }
+}

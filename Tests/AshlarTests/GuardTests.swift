@@ -1,0 +1,171 @@
+import AshlarSuite
+import Glibc
+import Testing
+
+@testable import Ashlar
+
+/// Guarded blocks: what is found, when, and what is said of it.
+@Suite struct GuardTests {
+  private func lines(_ result: ExitTest.Result?) -> [String] {
+    String(decoding: result?.standardErrorContent ?? [], as: UTF8.self).split(separator: "\n")
+      .map { String($0).replacing(#/0x[0-9a-f]+/#, with: "ADDRESS") }
+  }
+
+  @Test func `every kind of damage is found, named and said once`() async {
+    await #expect(processExitsWith: .success) {
+      PoolAllocator.guards = .init(canaries: 1)
+      for damage in DamageCase.all {
+        let failure = damage.failure()
+        precondition(failure == nil, "\(damage): \(failure!)")
+      }
+      precondition(DamageCase.all.count > 80)
+    }
+  }
+
+  @Test func `a report says where the block was allocated and freed`() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      setenv("ASHLAR_GUARD", "1", 1)
+      let block = try PoolAllocator().allocate(size: 100, file: "A/B.swift", line: 3)
+      PoolAllocator().deallocate(block)
+      block.storeBytes(of: 1, toByteOffset: 99, as: UInt8.self)
+      PoolAllocator().trim()
+    }
+    #expect(lines(result).last == "ashlar: write after free: trim of ADDRESS, small block of 100 B, freed, guarded, at offset 99, "
+      + "allocated by A/B.swift:3, freed by return address ADDRESS")
+  }
+
+  @Test func `damage that nothing met is found at exit`() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      setenv("ASHLAR_GUARD", "1", 1)
+      let block = try PoolAllocator().allocate(size: 3 << 20, file: "A/B.swift", line: 3)
+      block.storeBytes(of: 1, toByteOffset: -1, as: UInt8.self)
+      exit(0)
+    }
+    #expect(lines(result).last == "ashlar: underflow: exit of ADDRESS, medium block of 3 MiB, live, guarded, at offset -1, "
+      + "allocated by A/B.swift:3")
+  }
+
+  @Test(arguments: [(40, 48, "overflow", "live"), (4000, 4000, "overflow", "live"), (64, -4080, "underflow", "live")])
+  func `an access beyond a sampled block is stopped`(size: Int, offset: Int, kind: String, state: String) async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) { [size, offset] in
+      setenv("ASHLAR_SAMPLE", "1", 1)
+      let block = try PoolAllocator().allocate(size: size, file: "A/B.swift", line: 3)
+      // Behind a block whose size is no multiple of its alignment lie a few bytes first, which are checked when it is freed.
+      let place = offset > 0 ? (size + 15) & ~15 : offset
+      precondition(block.load(fromByteOffset: place, as: UInt8.self) == 0)
+    }
+    let place = offset > 0 ? (size + 15) & ~15 : offset
+    #expect(lines(result).last == "ashlar: \(kind): access of ADDRESS, small block of \(size) B, \(state), guarded, at offset \(place), "
+      + "allocated by A/B.swift:3")
+  }
+
+  @Test func `a use after free of a sampled block is stopped`() async {
+    let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+      setenv("ASHLAR_SAMPLE", "1", 1)
+      let block = try PoolAllocator().allocate(size: 100, file: "A/B.swift", line: 3)
+      PoolAllocator().deallocate(block)
+      precondition(block.load(fromByteOffset: 50, as: UInt8.self) == 0)
+    }
+    #expect(lines(result).last == "ashlar: use after free: access of ADDRESS, small block of 100 B, freed, guarded, at offset 50, "
+      + "allocated by A/B.swift:3, freed by return address ADDRESS")
+  }
+
+  @Test func `the few bytes behind a sampled block are checked when it is freed`() async {
+    await #expect(processExitsWith: .success) {
+      PoolAllocator.guards = .init(pages: 1)
+      let seen = UncheckedBox(UnsafeMutablePointer<Int>.allocate(capacity: 1))
+      seen.value.initialize(to: 0)
+      PoolAllocator.setFaultHandler { fault in
+        precondition(fault.kind == "overflow" && fault.offset == 41 && fault.operation == "free", "\(fault)")
+        seen.value.pointee += 1
+      }
+      let block = try PoolAllocator().allocate(size: 40)
+      block.storeBytes(of: 1, toByteOffset: 41, as: UInt8.self)
+      PoolAllocator().deallocate(block)
+      precondition(seen.value.pointee == 1)
+    }
+  }
+
+  @Test func `an access elsewhere goes to the handler that was there before`() async {
+    let result = await #expect(processExitsWith: .exitCode(42), observing: [\.standardErrorContent]) {
+      signal(SIGSEGV) { _ in _exit(42) }
+      PoolAllocator.guards = .init(pages: 1)
+      let page = mmap(nil, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!
+      precondition(page.load(as: UInt8.self) == 0)
+    }
+    #expect(!lines(result).contains { $0.hasPrefix("ashlar") })
+  }
+
+  @Test func `double and invalid frees of guarded blocks are reported and change nothing`() async {
+    await #expect(processExitsWith: .success) {
+      for guards in [PoolAllocator.Guards(canaries: 1), .init(pages: 1)] {
+        PoolAllocator.guards = guards
+        for size in [1, 40, 4000, 100_000, 3 << 20, 600 << 20] {
+          let pool = PoolAllocator()
+          let block = try pool.allocate(size: size)
+          let before = pool.statistics().total
+          func report(_ body: () -> Void) -> MemoryFault? {
+            var reports: [MemoryFault] = []
+            reports = recordedFaults(body)
+            precondition(reports.count == 1, "\(reports.count) reports")
+            return reports.first
+          }
+          for wrong in [block + 1, block + 16, block - 16] {
+            precondition(report { pool.deallocate(wrong) }?.kind == "invalid pointer")
+            precondition(report { _ = pool.usableSize(of: wrong) }?.kind == "invalid pointer")
+          }
+          precondition(report { pool.deallocate(block, size: pool.usableSize(of: block) + 1) }?.kind == "wrong size")
+          precondition(pool.statistics().total == before)
+          pool.deallocate(block)
+          precondition(report { pool.deallocate(block) }?.kind == "double free")
+          precondition(report { _ = try? pool.reallocate(block, size: 10) }?.kind == "double free")
+        }
+      }
+      PoolAllocator.guards = .init()
+      PoolAllocator().trim()
+      precondition(PoolAllocator().statistics().total.liveBlocks == 0 && PoolAllocator().checkInvariants())
+    }
+  }
+
+  @Test(arguments: [2, 10, 1000]) func `about one block in so many is taken, and all are counted`(interval: Int) async {
+    await #expect(processExitsWith: .success) { [interval] in
+      let pool = PoolAllocator()
+      pool.deallocate(try pool.allocate(size: 48))
+      PoolAllocator.guards = .init(canaries: interval)
+      let rounds = 400 * interval
+      var taken = 0
+      for _ in 0..<rounds {
+        let block = try pool.allocate(size: 48)
+        // 48 B is a class of its own; only a guarded block has exactly what was asked for elsewhere.
+        if Heap.ready.pointee.guardRecord(UserPointer(block)) != nil { taken += 1 }
+        pool.deallocate(block)
+      }
+      precondition(taken > 280 && taken < 520, "\(taken) of \(rounds)")
+      let counted = pool.statistics().total
+      precondition(counted.allocations == rounds + 1 && counted.liveBlocks == 0, "\(counted)")
+      PoolAllocator.guards = .init()
+      for _ in 0..<100 { pool.deallocate(try pool.allocate(size: 48)) }
+      precondition(pool.statistics().total.allocations == rounds + 101)
+    }
+  }
+
+  @Test func `samples before a page keep their distance in time`() async {
+    await #expect(processExitsWith: .success) {
+      PoolAllocator.guards = .init(pages: 2)
+      let start = System.nanoseconds
+      for _ in 0..<200_000 { PoolAllocator().deallocate(try PoolAllocator().allocate(size: 48)) }
+      let halfMilliseconds = Int((System.nanoseconds - start) / 500_000)
+      let samples = Heap.ready.pointee.policy.pageSamples
+      precondition(samples > 0 && samples <= halfMilliseconds + 1, "\(samples) samples in \(halfMilliseconds) half milliseconds")
+      precondition(PoolAllocator().statistics().total.allocations == 200_000)
+    }
+  }
+}
+
+private func recordedFaults(_ body: () -> Void) -> [MemoryFault] {
+  nonisolated(unsafe) var faults: [MemoryFault] = []
+  PoolAllocator.setFaultHandler { faults.append($0) }
+  body()
+  PoolAllocator.setFaultHandler(nil)
+  return faults
+}
