@@ -62,7 +62,7 @@ static void child_of_a_busy_process(void) {
   for (intptr_t i = 0; i < 3; i++) pthread_create(&threads[i], NULL, keep_allocating, (void *)i);
   void *block = malloc(5000);
   fill(block, 5000, 1);
-  for (int i = 0; i < 20; i++) EXPECT(child_succeeds(block, 5000));
+  for (int i = 0; i < 5; i++) EXPECT(child_succeeds(block, 5000));
   free(block);
   atomic_store(&stop, true);
   for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);

@@ -155,7 +155,7 @@ static void inside_live_blocks(void) {
 static void never_handed_out(void) {
   char *block = opaque(malloc(64));
   // The region is taken from its lower end; this far above nothing has been.
-  expect_refused(block + (16ul << 30), "invalid pointer", "no block: never allocated, or given back to the system");
+  expect_refused(block + (4ul << 30), "invalid pointer", "no block: never allocated, or given back to the system");
   free(block);
 }
 
@@ -176,9 +176,9 @@ static void from_elsewhere(void) {
 
 static void addresses_of_nothing(void) {
   const uintptr_t addresses[] = {
-    1, 8, 16, 4096, (uintptr_t)1 << 39, (uintptr_t)1 << 47, (uintptr_t)1 << 48, (uintptr_t)1 << 56, UINTPTR_MAX - 15, UINTPTR_MAX,
+    1, 8, 16, 4096, (uintptr_t)1 << 47, (uintptr_t)1 << 48, (uintptr_t)1 << 56, UINTPTR_MAX - 15, UINTPTR_MAX,
   };
-  for (int i = 0; i < 10; i++) expect_refused((void *)addresses[i], "invalid pointer", "not from this allocator");
+  for (int i = 0; i < 9; i++) expect_refused((void *)addresses[i], "invalid pointer", "not from this allocator");
 }
 
 static void larger_than_the_block(void) {

@@ -50,7 +50,7 @@ static _Atomic(struct parcel *) shelf[shelf_slots];
 
 static void *hand_over(void *argument) {
   uint32_t random = (uint32_t)(intptr_t)argument * 77 + 1;
-  for (unsigned step = 0; step < 20000; step++) {
+  for (unsigned step = 0; step < 12000; step++) {
     struct parcel *parcel = pack(random_size(&random), random);
     unpack(atomic_exchange_explicit(&shelf[next_random(&random) % shelf_slots], parcel, memory_order_acq_rel));
   }
