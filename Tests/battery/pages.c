@@ -1,19 +1,22 @@
 // A system of larger pages than this one has, as ARM64 has them: built with PAGE_BYTES, these stand between the library and
-// the C library, and do what a kernel with such pages does. Starts must be whole pages; lengths are rounded up to them.
+// the C library, and do what a kernel with such pages does: lengths are rounded up to whole pages, and a start that is none is
+// refused. The library must never try.
 #ifdef PAGE_BYTES
 #define _GNU_SOURCE
+#include "battery.h"
+
 #include <errno.h>
-#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 static size_t rounded(size_t bytes) { return (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES; }
 
-static int refuses(void *address) {
-  if ((uintptr_t)address % PAGE_BYTES == 0) return 0;
-  errno = EINVAL;
-  return 1;
+static bool refuses(void *address) {
+  bool is_page = (uintptr_t)address % PAGE_BYTES == 0;
+  EXPECT(is_page);
+  if (!is_page) errno = EINVAL;
+  return !is_page;
 }
 
 long sysconf(int name) {
