@@ -113,12 +113,6 @@ uint64_t ashlar_os_milliseconds(void) {
   return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-uint64_t ashlar_os_nanoseconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 // The bytes that the kernel gives each new program image: no call, and there from the first instruction on.
 uint64_t ashlar_os_random(void) {
   const void *bytes = (const void *)getauxval(AT_RANDOM);

@@ -32,12 +32,12 @@ static uintptr_t request(uintptr_t number, uintptr_t a, uintptr_t b, uintptr_t c
 }
 
 // Other tools of valgrind don't know the request, and a processor does nothing.
-static int on_memcheck(void) {
+int ashlar_on_memcheck(void) {
   char byte = 0;
   return request(MAKE_DEFINED, (uintptr_t)&byte, 1, 0, 0) != 0;
 }
 
-int ashlar_marks_matter(void) { return __asan_poison_memory_region || on_memcheck(); }
+int ashlar_marks_matter(void) { return __asan_poison_memory_region || ashlar_on_memcheck(); }
 
 void ashlar_mark_forbidden(const void *start, size_t bytes) {
   if (__asan_poison_memory_region) __asan_poison_memory_region(start, bytes);

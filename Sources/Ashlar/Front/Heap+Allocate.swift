@@ -41,7 +41,7 @@ extension Heap {
   /// A block for a request, or nil when memory is out. Takes any route but the hot path.
   package func allocate(_ request: Request, site: @autoclosure () -> Site) -> UserPointer? {
     guard let placement = request.placement else { return nil }
-    if let form = guardForm(placement), let user = allocateGuarded(form, request, site()) {
+    if let form = guardForm(request, placement), let user = allocateGuarded(form, request, site()) {
       if tracker.isEnabled { tracker.record(user, size: request.size, level: level(of: user) ?? .small, site: site()) }
       return user
     }

@@ -7,20 +7,28 @@ extension Heap {
   /// The form in which the next block is to be guarded; nil for none. Takes the turn.
   ///
   /// Blocks from a bin take turns by its count, so that the hot path needs nothing of its own; others by lot.
-  func guardForm(_ placement: Request.Placement) -> GuardPolicy.Form? {
+  func guardForm(_ request: Request, _ placement: Request.Placement) -> GuardPolicy.Form? {
     let interval = policy.interval
-    guard interval != 1 else { return policy.form(cacheOfThread()?.nextRandom() ?? 0) }
+    guard interval != 1 else { return admitted(policy.form(cacheOfThread()?.nextRandom() ?? 0), request) }
     guard let cache = interval == 0 ? cacheIfAny() : cacheOfThread() else { return nil }
     if cache.armedInterval != interval { cache.arm(interval: interval) }
     guard interval != 0 else { return nil }
     if case .small(let sizeClass) = placement {
       let bin = cache.bin(sizeClass)
       guard bin.isDue else { return nil }
-      cache.arm(bin, interval: interval)
-    } else if cache.nextRandom() % interval != 0 {
-      return nil
+      let form = admitted(policy.form(cache.nextRandom()), request)
+      // Who comes too often need not come so soon again: asking costs, too.
+      cache.arm(bin, interval: form == nil ? Self.stretch * interval : interval)
+      return form
     }
-    return policy.form(cache.nextRandom())
+    return cache.nextRandom() % interval == 0 ? admitted(policy.form(cache.nextRandom()), request) : nil
+  }
+
+  private static var stretch: UInt { 64 }
+
+  private func admitted(_ form: GuardPolicy.Form?, _ request: Request) -> GuardPolicy.Form? {
+    guard form == .page else { return form }
+    return pages.fits(size: request.size, alignment: request.alignment) && policy.admitPage() ? .page : nil
   }
 
   /// A guarded block; nil when it can't be had, and is to be served unguarded.
@@ -124,9 +132,11 @@ extension Heap {
   // MARK: Pages
 
   private func allocateBeforePage(_ request: Request, _ site: Site) -> UserPointer? {
-    guard pages.fits(size: request.size, alignment: request.alignment), policy.admitPage() else { return nil }
     // Fresh from the system: zero already.
-    return pages.allocate(size: request.size, alignment: request.alignment, canary: canary, site: site)
+    guard let user = pages.allocate(size: request.size, alignment: request.alignment, canary: canary, site: site)
+    else { return nil }
+    policy.countPage()
+    return user
   }
 
   /// Frees a block that has, or had, a slot of its own.

@@ -6,13 +6,10 @@
 package struct GuardPolicy {
   package enum Form { case canary, page }
 
-  // Words: canary interval, page interval, nanosecond of the last page sample, page samples ever taken.
+  // Words: canary interval, page interval, millisecond of the last page sample, page samples ever taken.
   private let state: UnsafeMutablePointer<UInt>
 
   package static let bytes = 64
-  /// Between two page samples. Each costs two system calls and a page fault; so spaced, they cost about a hundredth of
-  /// the time, however often a program allocates.
-  private static let restNanoseconds: UInt = 500_000
 
   /// `state` is `bytes` long and zero.
   package init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
@@ -47,16 +44,15 @@ package struct GuardPolicy {
     return random % (canary &+ page) < canary ? .page : .canary
   }
 
-  /// Whether a page sample may be taken now; counts it. With an interval of 1 every block is wanted, whatever it costs.
+  /// Whether a page sample may be taken now: one in each tick of the clock, a few milliseconds. Each costs two system
+  /// calls and a page fault; so spaced they cost a thousandth of the time, however often a program allocates. With an
+  /// interval of 1 every block is wanted, whatever it costs.
   package func admitPage() -> Bool {
-    if pageInterval > 1 {
-      let now = System.nanoseconds
-      let last = HardwareMemory.load(word(2))
-      guard now &- last >= Self.restNanoseconds,
-        HardwareMemory.compareExchange(word(2), expected: last, desired: now) == last
-      else { return false }
-    }
-    HardwareMemory.add(1, to: word(3))
-    return true
+    guard pageInterval > 1 else { return true }
+    let now = System.milliseconds
+    let last = HardwareMemory.load(word(2))
+    return now != last && HardwareMemory.compareExchange(word(2), expected: last, desired: now) == last
   }
+
+  package func countPage() { HardwareMemory.add(1, to: word(3)) }
 }

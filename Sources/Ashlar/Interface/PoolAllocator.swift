@@ -136,7 +136,7 @@ extension PoolAllocator {
     /// and at exit.
     public var canaries: Int
     /// By an inaccessible page behind a block of up to a page: an overflow or use after free is stopped at the access.
-    /// Above 1, at most one block in half a millisecond is taken.
+    /// Above 1, at most one block in each tick of the system's clock is taken, a few milliseconds.
     public var pages: Int
 
     public init(canaries: Int = 0, pages: Int = 0) {

@@ -4,7 +4,7 @@ import CAshlar
 ///
 /// | variable             | value                                  | default     |
 /// |----------------------|----------------------------------------|-------------|
-/// | `ASHLAR_REGION`      | address space for small and medium blocks, 4 MiB to 1 TiB | 256 GiB |
+/// | `ASHLAR_REGION`      | address space for small and medium blocks, 4 MiB to 1 TiB | 256 GiB (1 GiB under memcheck) |
 /// | `ASHLAR_CACHE`       | size of the threads' caches, percent of full, 0 to 100    | 100     |
 /// | `ASHLAR_DEPOT`       | bytes a class keeps in its global stack, 0 to 1 GiB       | 1 MiB   |
 /// | `ASHLAR_RETAIN`      | bytes of freed memory kept on each level, 0 to 1 TiB      | 256 MiB |
@@ -38,6 +38,8 @@ package struct Switches {
   package static func fromEnvironment() -> Switches {
     var switches = Switches()
     if ashlar_marks_matter() != 0 { switches.guardInterval = 1 }
+    // It keeps a record of all address space that is mapped: a second and 40 MB for each GiB.
+    if ashlar_on_memcheck() != 0 { switches.region = 1 << 30 }
     if let environment = ashlar_os_environment() {
       var index = 0
       while let entry = environment[index] {

@@ -71,9 +71,6 @@ package enum System {
   /// Milliseconds of a clock that never goes back, a few milliseconds exact.
   package static var milliseconds: UInt { UInt(ashlar_os_milliseconds()) }
 
-  /// Nanoseconds of the same clock, exact; dearer to read.
-  package static var nanoseconds: UInt { UInt(ashlar_os_nanoseconds()) }
-
   /// A word that differs from process to process.
   package static var random: UInt { UInt(ashlar_os_random()) }
 }

@@ -96,7 +96,6 @@ void ashlar_os_write(int descriptor, const void *bytes, size_t count) ASHLAR_HID
 size_t ashlar_os_read_file(const char *path, void *buffer, size_t capacity) ASHLAR_HIDDEN;
 size_t ashlar_os_address_space_limit(void) ASHLAR_HIDDEN;
 uint64_t ashlar_os_milliseconds(void) ASHLAR_HIDDEN;
-uint64_t ashlar_os_nanoseconds(void) ASHLAR_HIDDEN;
 uint64_t ashlar_os_random(void) ASHLAR_HIDDEN;
 void ashlar_os_wait(void *word, uint32_t value) ASHLAR_HIDDEN;
 void ashlar_os_wake(void *word) ASHLAR_HIDDEN;
@@ -123,6 +122,7 @@ void ashlar_watch_forbidden_access(void) ASHLAR_HIDDEN;
 
 // What AddressSanitizer and valgrind's memcheck are told of guarded blocks; nothing happens where neither is at work.
 int ashlar_marks_matter(void) ASHLAR_HIDDEN;
+int ashlar_on_memcheck(void) ASHLAR_HIDDEN;
 void ashlar_mark_forbidden(const void *start, size_t bytes) ASHLAR_HIDDEN;
 void ashlar_mark_usable(const void *start, size_t bytes) ASHLAR_HIDDEN;
 void ashlar_mark_allocated(const void *block, size_t bytes, size_t zone, int zeroed) ASHLAR_HIDDEN;
