@@ -157,9 +157,16 @@ void ashlar_install_hooks(struct ashlar_hooks hooks) {
 }
 
 // As early as the allocator is ready: handlers run last registered first before a fork and first registered first
-// after it, so that whatever other libraries' handlers allocate, they allocate outside of ours. Registering
+// after it, so that whatever handlers that were registered later allocate, they allocate outside of ours. Registering
 // allocates, so it can't be done while the heap starts.
 void ashlar_watch_forks(void) { pthread_atfork(run_before_fork, run_after_fork_parent, run_after_fork_child); }
+
+#ifdef ASHLAR_DROP_IN
+// Before any library that depends on this one can register any.
+void *ashlar_malloc(size_t bytes);
+void ashlar_free(void *block);
+__attribute__((constructor(101))) static void start_early(void) { ashlar_free(ashlar_malloc(1)); }
+#endif
 
 __attribute__((destructor)) static void run_process_exit(void) {
   if (installed.process_exit) installed.process_exit();

@@ -86,6 +86,21 @@ import Testing
     }
   }
 
+  @Test func `a slot whose page the system would not take is zero for its next user`() async {
+    await #expect(processExitsWith: .success) {
+      PoolAllocator.guards = .init(pages: 1)
+      let pool = PoolAllocator()
+      for _ in 0..<(2 * GuardPages.slotCount) {
+        let block = try pool.allocateZeroed(size: 1000)
+        for offset in 0..<1000 { precondition(block.load(fromByteOffset: offset, as: UInt8.self) == 0) }
+        block.initializeMemory(as: UInt8.self, repeating: 7, count: 1000)
+        PoolAllocator.injectSystemFault(call: 1, onwards: false)
+        pool.deallocate(block)
+        PoolAllocator.liftSystemFaults()
+      }
+    }
+  }
+
   @Test func `an access elsewhere goes to the handler that was there before`() async {
     let result = await #expect(processExitsWith: .exitCode(42), observing: [\.standardErrorContent]) {
       signal(SIGSEGV) { _ in _exit(42) }

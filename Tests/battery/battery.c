@@ -1,6 +1,7 @@
 // Runs the parts named by the arguments, or all, and prints a line for each check.
 #include "battery.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@ static const struct {
   const struct check *checks;
 } parts[] = {
   {"contract", contract_checks}, {"alignment", alignment_checks}, {"threads", thread_checks},
-  {"misuse", misuse_checks},     {"fork", fork_checks},
+  {"misuse", misuse_checks},     {"life", life_checks},     {"limits", limit_checks},
 };
 enum { part_count = sizeof parts / sizeof *parts };
 
@@ -84,9 +85,15 @@ const size_t sizes_of_all_levels[] = {
 };
 const int sizes_of_all_levels_count = sizeof sizes_of_all_levels / sizeof *sizes_of_all_levels;
 
+void run_threads(int count, void *(*body)(void *)) {
+  pthread_t threads[count];
+  for (intptr_t i = 0; i < count; i++) EXPECT(pthread_create(&threads[i], NULL, body, (void *)i) == 0);
+  for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
+}
+
 static int run(const char *part, const struct check *check) {
   atomic_store(&failures, 0);
-  alarm(120);  // a check that hangs is one that fails
+  alarm(600);  // a check that hangs is one that fails
   check->run();
   EXPECT(ashlar_check_invariants() == 1);
   int failed = atomic_load(&failures);

@@ -19,7 +19,18 @@ struct check {
   void (*run)(void);
 };
 // Each part is a list that ends with an empty check.
-extern const struct check contract_checks[], alignment_checks[], thread_checks[], misuse_checks[], fork_checks[];
+extern const struct check contract_checks[], alignment_checks[], thread_checks[], misuse_checks[], life_checks[], limit_checks[];
+
+// How much is done; the script says less where everything is slow.
+#ifndef FORKS
+#define FORKS 10000
+#endif
+#ifndef THREADS
+#define THREADS 100000
+#endif
+#ifndef RACES
+#define RACES 1000000
+#endif
 
 // A condition that must hold; the check goes on when it does not. May be used by any thread.
 #define EXPECT(condition) ((condition) ? (void)0 : expectation_failed(#condition, __FILE__, __LINE__))
@@ -41,6 +52,9 @@ bool is_zero(const void *block, size_t size);
 // A pointer that the compiler knows nothing of. It takes for granted that blocks differ, and warns of calls that it sees to be
 // wrong, as they must be here.
 void *opaque(void *pointer);
+
+// Runs `body` on so many threads at once, each with its number, and waits for them.
+void run_threads(int count, void *(*body)(void *));
 
 // The next number of a sequence that `state` begins.
 uint32_t next_random(uint32_t *state);

@@ -11,12 +11,6 @@
 
 enum { thread_count = 4 };
 
-static void run_threads(int count, void *(*body)(void *)) {
-  pthread_t threads[count];
-  for (intptr_t i = 0; i < count; i++) EXPECT(pthread_create(&threads[i], NULL, body, (void *)i) == 0);
-  for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
-}
-
 // A block that says what it must hold.
 struct parcel {
   size_t size;

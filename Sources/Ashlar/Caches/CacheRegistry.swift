@@ -61,6 +61,17 @@ package struct CacheRegistry {
     }
   }
 
+  /// In the child of a fork: gives up the caches of threads that it does not have. They may have been cut off in the middle
+  /// of a change, so nobody may use them or what they hold.
+  package func giveUpOthers() {
+    visit { cache in
+      if cache.address != ThreadCache.current.address, HardwareMemory.load(cache.owned) == 1 {
+        HardwareMemory.store(2, to: cache.owned)
+      }
+      return true
+    }
+  }
+
   /// Calls `body` with every cache until it answers false.
   package func visit(_ body: (ThreadCache) -> Bool) {
     var next = HardwareMemory.loadAcquiring(first)

@@ -101,7 +101,7 @@ package struct ThreadCache {
 
   /// The cache registered before this one; written once.
   package var nextCache: SharedWord { SharedWord(address + Offset.nextCache) }
-  /// 1 while a thread owns it, 0 while it waits for one.
+  /// 1 while a thread owns it, 0 while it waits for one, 2 when its thread was lost in a fork.
   package var owned: SharedWord { SharedWord(address + Offset.owned) }
 
   // MARK: Sampling

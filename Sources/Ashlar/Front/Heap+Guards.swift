@@ -132,7 +132,7 @@ extension Heap {
   // MARK: Pages
 
   private func allocateBeforePage(_ request: Request, _ site: Site) -> UserPointer? {
-    // Fresh from the system: zero already.
+    // Zero already, whatever was asked for.
     guard let user = pages.allocate(size: request.size, alignment: request.alignment, canary: canary, site: site)
     else { return nil }
     policy.countPage()

@@ -83,7 +83,10 @@ extension Heap {
         },
         after_fork: { inChild in
           Heap.ready.pointee.forEachPairLock { $0.release() }
-          if inChild != 0 { Heap.ready.pointee.buddy.repairAfterFork() }
+          if inChild != 0 {
+            Heap.ready.pointee.buddy.repairAfterFork()
+            Heap.ready.pointee.registry.giveUpOthers()
+          }
           Heap.ready.pointee.buddy.resign()
           Heap.ready.pointee.forEachLock { $0.release() }
         },

@@ -14,6 +14,8 @@ package struct GuardPages {
   private struct Slot {
     var record: GuardRecord
     var phase: Phase
+    /// Whether the system refused to take the page's contents.
+    var isDirty: Bool
     var nextFree: UInt
   }
   private enum Phase { case never, live, freed }
@@ -48,7 +50,7 @@ package struct GuardPages {
         user: UserPointer(nil), size: 0, offset: 0, end: 0, level: .small, tag: .none, allocated: .unknown)
       for index in 0..<Self.slotCount {
         let next = index + 1 < Self.slotCount ? UInt(index) + 2 : 0
-        (slots + index).initialize(to: Slot(record: never, phase: .never, nextFree: next))
+        (slots + index).initialize(to: Slot(record: never, phase: .never, isDirty: false, nextFree: next))
       }
       state[2] = 1
       state[3] = UInt(Self.slotCount)
@@ -72,13 +74,16 @@ package struct GuardPages {
 
   // MARK: Blocks
 
-  /// A block at the end of a slot's page; nil when every slot is in use, or the system refuses.
+  /// A block of zeros at the end of a slot's page; nil when every slot is in use, or the system refuses.
   package func allocate(size: Int, alignment: Int, canary: Canary, site: Site) -> UserPointer? {
     guard let slot = takeFree() else { return nil }
     let start = start(of: slot)
     guard System.makeWritable(UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped, Int(page)) else {
       putFree(slot)
       return nil
+    }
+    if slots[slot].isDirty {
+      UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped.initializeMemory(as: UInt8.self, repeating: 0, count: Int(page))
     }
     let end = start &+ page
     let user = UserPointer(UnsafeMutableRawPointer(bitPattern: (end &- UInt(max(size, 1))) & ~UInt(max(alignment, 16) - 1)))
@@ -120,8 +125,9 @@ package struct GuardPages {
   /// Makes a released block's page inaccessible, and its slot free for use once all others have been.
   package func retire(_ record: GuardRecord) {
     guard let slot = slot(at: record.user) else { return }
-    // Refused, the page stays accessible: late accesses then go unseen, and nothing else changes.
-    _ = System.forbid(UnsafeMutableRawPointer(bitPattern: start(of: slot)).unsafelyUnwrapped, Int(page))
+    // Refused, the page stays accessible: late accesses then go unseen. The slot is still this thread's alone.
+    let isForbidden = System.forbid(UnsafeMutableRawPointer(bitPattern: start(of: slot)).unsafelyUnwrapped, Int(page))
+    slots[slot].isDirty = !isForbidden
     putFree(slot)
   }
 

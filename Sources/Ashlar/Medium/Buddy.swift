@@ -213,8 +213,8 @@ package struct Buddy<Memory: SharedMemory> {
 
   package func resign() { Memory.storeReleasing(0, to: tables.workerActive) }
 
-  // An entry pushed while the flag was still up is seen by the look at the queue after it went down. One that its
-  // pusher has not finished is left to the next drain: nobody spins for it.
+  // An entry pushed while the flag was still up is usually seen by the look at the queue after it went down. One that is
+  // not, or that its pusher has not finished, is left to the next drain: nobody spins for it, and nothing is lost.
   private func drainUnlessActive() {
     while queue.depth > 0, tryBecomeWorker() {
       let merged = drain()
