@@ -192,5 +192,11 @@ static void on_access(int number, siginfo_t *info, void *context) {
 void ashlar_watch_forbidden_access(void) {
   struct sigaction action = {.sa_sigaction = on_access, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
   int numbers[] = {SIGSEGV, SIGBUS};
-  for (int i = 0; i < 2; i++) sigaction(numbers[i], &action, next_of(numbers[i]));
+  for (int i = 0; i < 2; i++) {
+    struct sigaction before;
+    // Once: a handler that went on to itself would never end.
+    if (sigaction(numbers[i], NULL, &before) != 0 || before.sa_sigaction == on_access) continue;
+    *next_of(numbers[i]) = before;
+    sigaction(numbers[i], &action, NULL);
+  }
 }

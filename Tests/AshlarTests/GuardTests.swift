@@ -104,7 +104,7 @@ import Testing
   @Test func `an access elsewhere goes to the handler that was there before`() async {
     let result = await #expect(processExitsWith: .exitCode(42), observing: [\.standardErrorContent]) {
       signal(SIGSEGV) { _ in _exit(42) }
-      PoolAllocator.guards = .init(pages: 1)
+      for interval in [1, 0, 5] { PoolAllocator.guards = .init(pages: interval) }
       let page = mmap(nil, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!
       precondition(page.load(as: UInt8.self) == 0)
     }
@@ -139,6 +139,22 @@ import Testing
       PoolAllocator.guards = .init()
       PoolAllocator().trim()
       precondition(PoolAllocator().statistics().total.liveBlocks == 0 && PoolAllocator().checkInvariants())
+    }
+  }
+
+  @Test func `huge blocks that are all released are forgotten, guarded or not`() async {
+    await #expect(processExitsWith: .success) {
+      PoolAllocator.guards = .init(canaries: 1)
+      PoolAllocator.isTracking = true
+      let pool = PoolAllocator()
+      let huge = try (0..<3).map { _ in try pool.allocate(size: 1100 << 20) }
+      let small = try pool.allocate(size: 10)
+      precondition(pool.releaseAllHugeBlocks() == 3)
+      let faults = recordedFaults { pool.deallocate(huge[0]) }
+      precondition(faults.count == 1, "\(faults)")
+      precondition(PoolAllocator.trackedBlocks == 1, "\(PoolAllocator.trackedBlocks)")
+      pool.deallocate(small)
+      precondition(pool.checkInvariants() && pool.statistics().total.liveBlocks == 0)
     }
   }
 

@@ -13,6 +13,7 @@ static const struct {
 } parts[] = {
   {"contract", contract_checks}, {"alignment", alignment_checks}, {"threads", thread_checks},
   {"misuse", misuse_checks},     {"life", life_checks},     {"limits", limit_checks},
+  {"guards", guard_checks},
 };
 enum { part_count = sizeof parts / sizeof *parts };
 

@@ -11,6 +11,7 @@
 // What the library exports besides the C library's names, and those of C23 that the C library may not have yet.
 void ashlar_set_fault_handler(ashlar_fault_handler handler);
 int ashlar_check_invariants(void);
+void ashlar_guard(uint32_t canaries, uint32_t pages);
 void free_sized(void *block, size_t size);
 void free_aligned_sized(void *block, size_t alignment, size_t size);
 
@@ -19,7 +20,8 @@ struct check {
   void (*run)(void);
 };
 // Each part is a list that ends with an empty check.
-extern const struct check contract_checks[], alignment_checks[], thread_checks[], misuse_checks[], life_checks[], limit_checks[];
+extern const struct check contract_checks[], alignment_checks[], thread_checks[], misuse_checks[], life_checks[], limit_checks[],
+  guard_checks[];
 
 // How much is done; the script says less where everything is slow.
 #ifndef FORKS
@@ -27,9 +29,6 @@ extern const struct check contract_checks[], alignment_checks[], thread_checks[]
 #endif
 #ifndef THREADS
 #define THREADS 100000
-#endif
-#ifndef RACES
-#define RACES 1000000
 #endif
 
 // A condition that must hold; the check goes on when it does not. May be used by any thread.

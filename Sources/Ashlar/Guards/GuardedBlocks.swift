@@ -55,6 +55,25 @@ package struct GuardedBlocks {
   /// Forgets a released block.
   package func forget(_ record: GuardRecord) { _ = lock.withLock { table.remove(record.user) } }
 
+  /// Forgets every block of a level that is never quarantined, each after `willForget`. O(blocks) each.
+  package func forgetAll(_ level: Level, _ willForget: (UserPointer) -> Void) {
+    while let record = any(level) {
+      willForget(UserPointer(record.base, offset: record.offset))
+      forget(record)
+    }
+  }
+
+  private func any(_ level: Level) -> GuardRecord? {
+    lock.withLock {
+      var found: GuardRecord?
+      table.visit { _, record in
+        if record.level == level { found = record }
+        return found == nil
+      }
+      return found
+    }
+  }
+
   /// Blocks in quarantine whose memory has a tag.
   package func quarantined(_ tag: Tag) -> Int { lock.withLock { Int(state[8 + Int(tag.value)]) } }
 

@@ -108,6 +108,7 @@ extension PoolAllocator {
   @discardableResult
   public func releaseAllHugeBlocks() -> Int {
     guard let heap = Heap.shared else { return 0 }
+    heap.pointee.guarded.forgetAll(.huge) { heap.pointee.tracker.forget($0) }
     return heap.pointee.direct.releaseAllHuge { heap.pointee.tracker.forget(UserPointer($0)) }
   }
 
