@@ -31,6 +31,10 @@ extern const struct check contract_checks[], alignment_checks[], thread_checks[]
 #define THREADS 100000
 #endif
 
+#ifndef IS_EMULATED
+#define IS_EMULATED 0
+#endif
+
 // A condition that must hold; the check goes on when it does not. May be used by any thread.
 #define EXPECT(condition) ((condition) ? (void)0 : expectation_failed(#condition, __FILE__, __LINE__))
 void expectation_failed(const char *condition, const char *file, int line);
