@@ -20,20 +20,6 @@ package enum Operation {
   }
 }
 
-/// One of the four levels that a block can be of.
-public enum Level: Int, Sendable, CaseIterable {
-  case small, medium, large, huge
-
-  package var name: StaticString {
-    switch self {
-    case .small: "small"
-    case .medium: "medium"
-    case .large: "large"
-    case .huge: "huge"
-    }
-  }
-}
-
 /// What is wrong with an address that was handed to the allocator.
 package struct Fault {
   package enum Kind {

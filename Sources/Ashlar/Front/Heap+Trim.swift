@@ -14,8 +14,8 @@ extension Heap {
   /// when all agree. The threads must be quiet.
   package func checkInvariants() -> Bool {
     let isWhole = reportDamage(.check)
-    return isWhole && guarded.checkInvariants() && slabs.checkInvariants() && pool.checkInvariants() && buddy.checkInvariants() && direct.checkInvariants()
-      && checkCaches()
+    let levels = slabs.checkInvariants() && pool.checkInvariants() && buddy.checkInvariants() && direct.checkInvariants()
+    return isWhole && levels && guarded.checkInvariants() && checkCaches()
   }
 
   /// Whether every block in a cache is free, of its bin's class, and begins where its slab says.
