@@ -77,6 +77,18 @@ package struct DirectMappings {
   /// What is known of the block that begins here; nil when none does.
   package func block(at base: BlockBase) -> Block? { lock.withLock { table[base.address] } }
 
+  /// The block whose mapping an address lies in; for reports. O(blocks).
+  package func block(around address: UInt) -> Block? {
+    lock.withLock {
+      var found: Block?
+      table.visit { start, block in
+        if address &- start < UInt(bitPattern: block.mapped) { found = block }
+        return found == nil
+      }
+      return found
+    }
+  }
+
   /// Unlists a block and gives its memory back. False, and no effect, when there is no such block.
   ///
   /// - Parameter user: the address that a late second free would name, where that is not the base.

@@ -31,13 +31,18 @@ extension Heap {
 
   private func reportOutside(_ user: UserPointer, _ operation: Operation) {
     var fault = Fault(operation: operation, kind: .invalidPointer, address: user.address, state: "not from this allocator")
-    if direct.wasReleased(BlockBase(user)) {
-      fault.kind = .doubleFree
-      fault.state = "already free: returned to the system"
-    } else if pages.contains(user.address) {
+    if pages.contains(user.address) {
       fault.state = "in the page of a guarded block, not at its start"
     } else if direct.block(at: BlockBase(user)) != nil {
       fault.state = "the base of a guarded block, not its user's pointer"
+    } else if let block = direct.block(around: user.address) {
+      // Before the addresses given back: what is mapped there now counts.
+      fault.level = block.level
+      fault.blockSize = block.mapped
+      fault.state = "inside a block"
+    } else if direct.wasReleased(BlockBase(user)) {
+      fault.kind = .doubleFree
+      fault.state = "already free: returned to the system"
     }
     fault.report()
   }

@@ -104,7 +104,7 @@ struct Victim: Sendable {
         },
       ]
     } + [
-      Victim("the second page of a large block", "invalid pointer", ["not from this allocator"]) { body in
+      Victim("the second page of a large block", "invalid pointer", ["inside a block"]) { body in
         within(600 * mebibyte, 4096, body)
       },
       Victim("the second unit of a medium block", "invalid pointer", ["inside a block"]) { body in

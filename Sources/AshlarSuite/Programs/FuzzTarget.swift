@@ -9,7 +9,7 @@ public struct FuzzTarget: Sendable {
   /// What is wrong; nil when nothing is.
   public let run: @Sendable ([UInt8]) -> String?
 
-  public static let all: [FuzzTarget] = [operations, operationsInC, systemFaults]
+  public static let all: [FuzzTarget] = [operations, operationsInC, guarded, systemFaults]
 
   public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
 
@@ -21,6 +21,16 @@ public struct FuzzTarget: Sendable {
   static let operationsInC = FuzzTarget(
     name: "operations-c", summary: "the same through the C interface", prefixBytes: 0
   ) { ProgramRunner.run(OperationProgram(bytes: $0), on: CSubject()) }
+
+  static let guarded = FuzzTarget(
+    name: "guarded", summary: "the same with blocks guarded in the way, and as often, as the first byte says", prefixBytes: 1
+  ) { bytes in
+    guard let first = bytes.first else { return nil }
+    let interval = Int(first >> 2 & 7) + 1
+    PoolAllocator.guards = .init(canaries: first & 1 == 0 ? interval : 0, pages: first & 2 == 0 ? interval : 0)
+    defer { PoolAllocator.guards = .init() }
+    return ProgramRunner.run(OperationProgram(bytes: bytes.dropFirst()))
+  }
 
   static let systemFaults = FuzzTarget(
     name: "system-faults", summary: "the same with the system calls failing from the one that the first byte names",
