@@ -31,7 +31,7 @@ package struct Request {
     return .direct
   }
 
-  static func order(holding size: Int) -> Int {
+  private static func order(holding size: Int) -> Int {
     let units = (size &- 1) / Region.unitBytes
     return Int.bitWidth &- units.leadingZeroBitCount
   }

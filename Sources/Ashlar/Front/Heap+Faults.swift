@@ -6,7 +6,7 @@ extension Heap {
     case .small(let sizeClass): fault.sizeClass = sizeClass.index
     case .medium(let order): fault.sizeClass = order
     case .direct: break
-    case .withCanary, .beforePage:
+    case .guarded:
       if let record = guardRecord(user) { (fault.allocated, fault.freed) = (record.allocated, record.freed) }
     }
     fault.report()

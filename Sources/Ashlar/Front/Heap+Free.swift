@@ -19,8 +19,7 @@ extension Heap {
     case .direct:
       tracker.forget(user)
       if !direct.release(BlockBase(user)) { reportInvalid(user, operation) }
-    case .withCanary: freeWithCanary(user, operation, site)
-    case .beforePage: freeBeforePage(user, operation, site)
+    case .guarded(let form): freeGuarded(user, form, operation, site)
     }
   }
 
@@ -105,9 +104,7 @@ extension Heap {
       case small(SizeClass)
       case medium(order: Int)
       case direct
-      /// Guarded, on any level.
-      case withCanary
-      case beforePage
+      case guarded(GuardPolicy.Form)
     }
     var place: Place
     /// Usable bytes.
@@ -145,7 +142,7 @@ extension Heap {
 
   private func findGuarded(_ user: UserPointer) -> Found? {
     guard let record = guardRecord(user), !record.isFree else { return nil }
-    return Found(place: pages.contains(user.address) ? .beforePage : .withCanary, size: record.size, level: record.level)
+    return Found(place: .guarded(pages.contains(user.address) ? .page : .canary), size: record.size, level: record.level)
   }
 
   /// Usable bytes of a live block; 0, and reported, for anything else. Null has 0.

@@ -68,24 +68,14 @@ extension Heap {
     if taken.tag == .none { direct.setGuarded(taken.base) } else { region.setTag(.guarded, at: taken.base) }
   }
 
-  /// Frees a block that is, or was, guarded by canaries.
-  func freeWithCanary(_ user: UserPointer, _ operation: Operation, _ site: Site) {
-    switch guarded.release(user, by: site) {
-    case .unknown: reportInvalid(user, operation)
-    case .alreadyFree(let record): reportFreedGuarded(record, operation)
-    case .taken(let record):
-      tracker.forget(user)
-      marks.permit(record.zoneBefore)
-      marks.permit(record.zoneBehind)
-      let damage = record.isReported ? nil : withoutFreedBytes(record).damage(canary, found: operation)
+  private func retire(_ record: GuardRecord, isDamaged: Bool) {
+    if isDamaged {
       // Damage is said once: what is looked at again on its way out of quarantine is whole.
-      if damage != nil { canary.seal(record.zoneBefore) }
-      if damage != nil { canary.seal(record.zoneBehind) }
-      marks.freed(record.bytes, zone: Region.granuleBytes)
-      keepOrGiveBack(record)
-      damage?.report()
-      emptyQuarantine(over: switches.quarantine, .reuse)
+      canary.seal(record.zoneBefore)
+      canary.seal(record.zoneBehind)
     }
+    marks.freed(record.bytes, zone: Region.granuleBytes)
+    keepOrGiveBack(record)
   }
 
   private func keepOrGiveBack(_ record: GuardRecord) {
@@ -139,16 +129,24 @@ extension Heap {
     return user
   }
 
-  /// Frees a block that has, or had, a slot of its own.
-  func freeBeforePage(_ user: UserPointer, _ operation: Operation, _ site: Site) {
-    switch pages.release(user, by: site) {
+  // MARK: Free
+
+  /// Frees a block that is, or was, guarded.
+  func freeGuarded(_ user: UserPointer, _ form: GuardPolicy.Form, _ operation: Operation, _ site: Site) {
+    switch form == .page ? pages.release(user, by: site) : guarded.release(user, by: site) {
     case .unknown: reportInvalid(user, operation)
     case .alreadyFree(let record): reportFreedGuarded(record, operation)
     case .taken(let record):
       tracker.forget(user)
-      let damage = record.isReported ? nil : withoutFreedBytes(record).damage(canary, found: operation)
-      pages.retire(record)
+      marks.permit(record.zoneBefore)
+      marks.permit(record.zoneBehind)
+      let damage = record.isReported ? nil : record.damage(canary, found: operation)
+      switch form {
+      case .canary: retire(record, isDamaged: damage != nil)
+      case .page: pages.retire(record)
+      }
       damage?.report()
+      emptyQuarantine(over: switches.quarantine, .reuse)
     }
   }
 

@@ -113,12 +113,13 @@ package struct GuardPages {
   package func release(_ user: UserPointer, by site: Site) -> GuardedBlocks.Release {
     guard let slot = slot(at: user.address) else { return .unknown }
     return lock.withLock {
-      guard let record = known(user, slot) else { return .unknown }
+      guard var record = known(user, slot) else { return .unknown }
       if record.isFree { return .alreadyFree(record) }
-      slots[slot].record.isFree = true
+      record.freed = site
       slots[slot].record.freed = site
+      slots[slot].record.isFree = true
       slots[slot].phase = .freed
-      return .taken(slots[slot].record)
+      return .taken(record)
     }
   }
 

@@ -22,7 +22,8 @@ package struct GuardedBlocks {
 
   /// What became of an attempt to free a block.
   package enum Release {
-    /// The block is the caller's alone now, to be checked, filled and put in quarantine.
+    /// The block is the caller's alone now, to be checked, filled and put in quarantine. The record says live: its bytes
+    /// have not been filled yet.
     case taken(GuardRecord)
     case alreadyFree(GuardRecord)
     case unknown
@@ -45,9 +46,11 @@ package struct GuardedBlocks {
     lock.withLock {
       guard var record = table[user.address] else { return .unknown }
       if record.isFree { return .alreadyFree(record) }
-      record.isFree = true
       record.freed = site
-      _ = table.update(user.address) { $0 = record }
+      _ = table.update(user.address) {
+        $0.freed = site
+        $0.isFree = true
+      }
       return .taken(record)
     }
   }
@@ -121,9 +124,6 @@ package struct GuardedBlocks {
 
   // Between `release` and `quarantine` a block is freed but not filled yet.
   private func isQuarantined(_ record: GuardRecord) -> Bool { record.nextFreed != 0 || state[5] == record.user }
-
-  /// Blocks known, live and freed.
-  package var count: Int { lock.withLock { table.count } }
 
   package func checkInvariants() -> Bool {
     lock.withLock {

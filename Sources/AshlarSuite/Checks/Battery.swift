@@ -4,7 +4,8 @@ import Ashlar
 public enum Battery {
   public static let checks: [Check] = [
     .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
-    .threads, .handOver, .forks, .threadChurn, .doubleFreeRace, .misuse, .guards, .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls, .memoryReturn, .leaks,
+    .threads, .handOver, .forks, .threadChurn, .doubleFreeRace, .misuse, .guards,
+    .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls, .memoryReturn, .leaks,
   ]
 
   /// The checks with these names, in the battery's order; nil with the first name that is none.

@@ -31,11 +31,13 @@ extension Check {
   }
 
   /// Runs `body` with other guards, after which nothing is left in quarantine.
-  private static func withGuards(_ guards: PoolAllocator.Guards, _ body: () -> Void) {
+  static func withGuards<Result>(_ guards: PoolAllocator.Guards, _ body: () -> Result) -> Result {
     let before = PoolAllocator.guards
     PoolAllocator.guards = guards
-    body()
-    PoolAllocator.guards = before
-    PoolAllocator().trim()
+    defer {
+      PoolAllocator.guards = before
+      PoolAllocator().trim()
+    }
+    return body()
   }
 }

@@ -107,13 +107,9 @@ extension Check {
     let fast = race(races, context)
     context.note("\(fast.twoOwners) of \(races) had two owners before the report; none guarded")
     context.require(fast.unreported == 0, "\(fast.unreported) of \(races) races went unreported")
-    let before = PoolAllocator.guards
-    PoolAllocator.guards = .init(canaries: 1)
-    let guarded = race(races, context)
-    PoolAllocator.guards = before
+    let guarded = withGuards(.init(canaries: 1)) { race(races, context) }
     context.require(guarded.unreported == 0, "\(guarded.unreported) of \(races) guarded races went unreported")
     context.require(guarded.twoOwners == 0, "\(guarded.twoOwners) of \(races) guarded blocks had two owners")
-    PoolAllocator().trim()
     context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")
     context.count(2 * races)
   }
