@@ -7,6 +7,7 @@ let package = Package(
   products: [
     .library(name: "Ashlar", targets: ["Ashlar"]),
     .library(name: "AshlarSuite", targets: ["AshlarSuite"]),
+    .library(name: "ScheduleExplorer", targets: ["ScheduleExplorer"]),
     .executable(name: "ashlar", targets: ["ashlar"]),
   ],
   dependencies: [
@@ -15,11 +16,14 @@ let package = Package(
   targets: [
     .target(name: "CAshlar"),
     .target(name: "Ashlar", dependencies: ["CAshlar"]),
-    .target(name: "AshlarSuite", dependencies: ["Ashlar"]),
+    .target(name: "CScheduleExplorer"),
+    .target(name: "ScheduleExplorer", dependencies: ["CScheduleExplorer"]),
+    .target(name: "AshlarSuite", dependencies: ["Ashlar", "ScheduleExplorer"]),
     .executableTarget(
       name: "ashlar",
       dependencies: ["AshlarSuite", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Sources/ashlar-tool"),
     .testTarget(name: "AshlarTests", dependencies: ["Ashlar", "AshlarSuite", "CAshlar"]),
+    .testTarget(name: "ScheduleExplorerTests", dependencies: ["ScheduleExplorer"]),
   ]
 )

@@ -1,0 +1,288 @@
+import CScheduleExplorer
+
+/// Runs one execution after the other of some threads, one thread at a time, every shared step a choice.
+///
+/// The threads are contexts with stacks of their own on one thread of the system. A thread says what its next step is,
+/// and then the chooser picks whose step is taken; if it is another's, its context is switched to directly. Thread 0
+/// sets up before the others begin and checks after they have ended; its steps are no choices.
+final class Engine {
+  let memory: MemoryModel
+  let stepLimit: Int
+  let weakening: Weakening?
+  var chooser: any Chooser
+
+  let threads = UnsafeMutablePointer<ThreadState>.allocate(capacity: Clock.threads)
+  let readSets = UnsafeMutablePointer<ReadSet>.allocate(capacity: Clock.threads)
+  private let contexts = UnsafeMutablePointer<explorer_context>.allocate(capacity: Clock.threads)
+  private var bodies: [() throws -> Void] = []
+  private(set) var threadCount = 0
+
+  /// The thread that runs.
+  private(set) var current = 0
+  private var phase = Phase.alone
+  private enum Phase { case alone, starting, together }
+
+  var table = CellTable()
+  var stores = Pool<Store>(capacity: 1024)
+  let candidates = UnsafeMutablePointer<Int32>.allocate(capacity: 256)
+  /// What accesses of sequential order have published.
+  var sequence = Clock()
+  /// Memory that was given back.
+  var released: [Range<UInt>] = []
+  /// To be done when the execution is over: really giving back what was released.
+  private var afterwards: [() -> Void] = []
+
+  /// Steps taken in this execution.
+  private(set) var events = 0
+  private(set) var failure: Failure?
+  var recorder: Recorder?
+  var survey: Survey?
+
+  static let stackBytes = 256 << 10
+
+  init(memory: MemoryModel, stepLimit: Int, weakening: Weakening?, chooser: any Chooser) {
+    self.memory = memory
+    self.stepLimit = stepLimit
+    self.weakening = weakening
+    self.chooser = chooser
+    threads.initialize(repeating: ThreadState(), count: Clock.threads)
+    contexts.initialize(repeating: explorer_context(), count: Clock.threads)
+    for thread in 0..<Clock.threads { (readSets + thread).initialize(to: ReadSet()) }
+  }
+
+  deinit {
+    for thread in 0..<Clock.threads {
+      readSets[thread].deallocate()
+      explorer_context_unmake(contexts + thread)
+    }
+    readSets.deallocate()
+    threads.deallocate()
+    contexts.deallocate()
+    candidates.deallocate()
+    table.deallocate()
+    stores.deallocate()
+  }
+
+  /// The engine whose execution the caller is in; nil outside of any.
+  static var running: Engine? {
+    explorer_current().map { Unmanaged<Engine>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  // MARK: One execution
+
+  /// Runs `setUp`, then the bodies that it answers together, then what it answers for the end. Answers what failed.
+  func execute(_ setUp: () throws -> (bodies: [() throws -> Void], check: () throws -> Void)) -> Failure? {
+    let outer = explorer_current()
+    explorer_set_current(Unmanaged.passUnretained(self).toOpaque())
+    defer {
+      explorer_set_current(outer)
+      for action in afterwards { action() }
+      afterwards.removeAll(keepingCapacity: true)
+    }
+    reset()
+    do {
+      let (bodies, check) = try setUp()
+      run(bodies)
+      if failure == nil {
+        recorder?.note(0, "checks the outcome", .none)
+        try check()
+      }
+    } catch { note(error) }
+    bodies = []
+    return failure
+  }
+
+  private func reset() {
+    failure = nil
+    events = 0
+    current = 0
+    phase = .alone
+    threadCount = 0
+    table.removeAll()
+    stores.removeAll()
+    sequence = Clock()
+    released.removeAll(keepingCapacity: true)
+    threads[0] = ThreadState()
+    threads[0].status = .runnable
+    threads[0].clock[0] = 1
+    readSets[0].removeAll()
+    recorder?.begin()
+    chooser.begin()
+  }
+
+  private func run(_ bodies: [() throws -> Void]) {
+    precondition(bodies.count < Clock.threads, "at most \(Clock.threads - 1) threads can be explored")
+    self.bodies = bodies
+    threadCount = bodies.count
+    guard threadCount > 0, failure == nil else { return }
+    phase = .starting
+    for thread in 1...threadCount { start(thread) }
+    phase = .together
+    if failure == nil { goTo(decide()) }
+    phase = .alone
+    for thread in 1...threadCount { threads[0].clock.join(threads[thread].clock) }
+    threads[0].clock[0] &+= 1
+  }
+
+  // Up to the thread's first step, which is only said, not taken.
+  private func start(_ thread: Int) {
+    guard failure == nil else { return }
+    if contexts[thread].stack == nil {
+      precondition(explorer_context_make(contexts + thread, Self.stackBytes) != 0, "no memory for a thread's stack")
+    }
+    threads[thread] = ThreadState()
+    threads[thread].status = .runnable
+    threads[thread].clock = threads[0].clock
+    threads[thread].clock[0] = threads[0].clock[0]
+    threads[thread].clock[thread] = 1
+    readSets[thread].removeAll()
+    explorer_context_enter(contexts + thread, { Engine.main($0) }, Unmanaged.passUnretained(self).toOpaque())
+    goTo(thread)
+  }
+
+  private static func main(_ engine: UnsafeMutableRawPointer?) {
+    let engine = Unmanaged<Engine>.fromOpaque(engine.unsafelyUnwrapped)
+    // In a function of its own, so that nothing is held when the stack is left for good.
+    engine._withUnsafeGuaranteedRef { $0.runBody() }
+    while true { engine._withUnsafeGuaranteedRef { $0.finish() } }
+  }
+
+  @inline(never)
+  private func runBody() {
+    explorer_context_arrived(contexts + current)
+    do { try bodies[current - 1]() } catch { fail(error as? Failure ?? Failure(.violation, "\(error)")) }
+  }
+
+  @inline(never)
+  private func finish() {
+    threads[current].status = .finished
+    goTo(phase == .starting ? 0 : decide())
+  }
+
+  private func goTo(_ thread: Int) {
+    let left = current
+    current = thread
+    explorer_context_switch(contexts + left, contexts + thread)
+  }
+
+  // MARK: Steps
+
+  /// Says what the running thread will do next, and returns when it is chosen to do it.
+  func step(_ kind: Pending.Kind, _ cell: Int, isWrite: Bool, _ place: Place) {
+    guard phase != .alone else { return }
+    let own = current
+    threads[own].pending = Pending(kind: kind, cell: Int32(cell), isWrite: isWrite, place: place)
+    if phase == .starting {
+      goTo(0)
+    } else {
+      let next = decide()
+      if next != own { goTo(next) }
+    }
+    events += 1
+    chooser.didStep(self, own, threads[own].pending)
+  }
+
+  /// Sleeps until another thread ends it.
+  func sleep() {
+    threads[current].status = .asleep
+    let own = current
+    let next = decide()
+    if next != own { goTo(next) }
+    events += 1
+    chooser.didStep(self, own, threads[own].pending)
+  }
+
+  // The thread to go on with; 0 when all have ended or something has failed.
+  private func decide() -> Int {
+    var enabled: UInt8 = 0
+    for thread in 1...threadCount where isEnabled(thread) { enabled |= 1 << UInt8(thread) }
+    if enabled == 0 { enabled = yielding }
+    if enabled == 0 {
+      if let stuck = stuckThreads() { failure = stuck }
+      return 0
+    }
+    guard events < stepLimit else {
+      failure = Failure(.stepLimit, "no end after \(events) steps")
+      return 0
+    }
+    return chooser.chooseThread(self, enabled: enabled)
+  }
+
+  private func isEnabled(_ thread: Int) -> Bool {
+    guard threads[thread].status == .runnable else { return false }
+    switch threads[thread].pending.kind {
+    case .lock: return table[Int(threads[thread].pending.cell)].pointee.holder == 0
+    case .pause: return hasNews(thread)
+    default: return true
+    }
+  }
+
+  private func hasNews(_ thread: Int) -> Bool {
+    if threads[thread].mayProceed { return true }
+    let set = readSets[thread]
+    if set.count == 0 { return events > threads[thread].pausedAt }
+    for index in 0..<set.count where table[Int(set[index].cell)].pointee.version != set[index].version { return true }
+    return false
+  }
+
+  // Threads that gave way without having looked at anything: they go on when nobody else can.
+  private var yielding: UInt8 {
+    var mask: UInt8 = 0
+    for thread in 1...threadCount
+    where threads[thread].status == .runnable && threads[thread].pending.kind == .pause && readSets[thread].count == 0 {
+      mask |= 1 << UInt8(thread)
+    }
+    return mask
+  }
+
+  /// In the running thread: the others take no further step, as in the child of a fork.
+  func endOthers() {
+    for thread in 1...max(threadCount, 1) where thread != current && threads[thread].status != .finished {
+      threads[thread].status = .gone
+    }
+  }
+
+  /// Frees the locks of threads that are gone, which is what a copy of the process does not do: for telling what they held.
+  func holder(_ cell: Int) -> Int { Int(table[cell].pointee.holder) }
+
+  func later(_ action: @escaping () -> Void) { afterwards.append(action) }
+
+  // MARK: Failures
+
+  private func stuckThreads() -> Failure? {
+    var kinds: [Pending.Kind] = []
+    var words: [String] = []
+    for thread in 1...threadCount {
+      let state = threads[thread]
+      guard state.status == .runnable || state.status == .asleep else { continue }
+      kinds.append(state.pending.kind)
+      let cell = Int(state.pending.cell)
+      let name = cell < 0 ? "" : " " + (recorder?.name(table[cell].pointee.address) ?? "")
+      let verb =
+        switch state.pending.kind {
+        case .lock: "waits for the lock\(name), held by \(threadName(holder(cell)))"
+        case .pause: "spins on what nobody will change"
+        default: "sleeps on\(name), and nobody will wake it"
+        }
+      words.append("\(threadName(thread)) \(verb) (\(state.pending.place.sourceLine))")
+    }
+    guard !words.isEmpty else { return nil }
+    let kind: Failure.Kind =
+      kinds.contains(.lock) ? .deadlock : kinds.contains(.pause) ? .livelock : .lostWakeUp
+    return Failure(kind, words.joined(separator: "; "))
+  }
+
+  func threadName(_ thread: Int) -> String { thread == 0 ? "main" : String(UnicodeScalar(UInt8(64 + thread))) }
+
+  private func note(_ error: any Error) {
+    if failure == nil { failure = error as? Failure ?? Failure(.violation, "\(error)") }
+  }
+
+  /// Ends the execution. In a thread this never returns; its stack is dropped as it is.
+  func fail(_ failure: Failure) {
+    note(failure)
+    guard phase != .alone else { return }
+    recorder?.note(current, "✗ \(failure)", .none)
+    while true { goTo(0) }
+  }
+}

@@ -1,0 +1,60 @@
+/// How strongly an access orders what stands around it in the program, as C11 has it.
+public enum Order: UInt8, Sendable {
+  case relaxed, acquiring, releasing, acquiringAndReleasing
+  /// Also takes its place in one order of all such accesses. Modelled a little stronger than C11: each of them
+  /// synchronizes with the ones before it.
+  case sequential
+
+  var acquires: Bool { self == .acquiring || self == .acquiringAndReleasing || self == .sequential }
+  var releases: Bool { self == .releasing || self == .acquiringAndReleasing || self == .sequential }
+  var isSequential: Bool { self == .sequential }
+
+  /// The order with one half of it taken away.
+  func without(_ half: Weakening.Half) -> Order {
+    switch half {
+    case .acquire: releases ? .releasing : .relaxed
+    case .release: acquires ? .acquiring : .relaxed
+    }
+  }
+}
+
+/// The line of source that takes a step.
+public struct SourceLine: Sendable, Hashable, CustomStringConvertible {
+  public let file: String
+  public let line: UInt32
+
+  public init(file: String, line: UInt32) {
+    self.file = file
+    self.line = line
+  }
+
+  public var description: String { "\(file.split(separator: "/").last ?? ""):\(line)" }
+}
+
+/// The same while it is only carried about: nothing is allocated for it.
+struct Place {
+  var file: StaticString
+  var line: UInt32
+
+  static let none = Place(file: "", line: 0)
+
+  var sourceLine: SourceLine { SourceLine(file: file.description, line: line) }
+}
+
+/// Takes one half of the ordering away from the accesses of one line: what they acquire, or what they release.
+///
+/// A program that is right without it asks for more than it needs; one that goes wrong is shown to need it, and its
+/// models to see that.
+public struct Weakening: Sendable, Hashable, CustomStringConvertible {
+  public enum Half: String, Sendable, CaseIterable { case acquire, release }
+
+  public var at: SourceLine
+  public var half: Half
+
+  public init(at: SourceLine, half: Half) {
+    self.at = at
+    self.half = half
+  }
+
+  public var description: String { "\(at) without \(half.rawValue)" }
+}

@@ -1,0 +1,50 @@
+/// What is explored: a few threads with a few actions each, on a state that is made anew for each execution.
+///
+/// ```swift
+/// var scenario = Scenario("counter") { Counter() }
+/// scenario.thread(Action("add") { counter in counter.add(1) })
+/// scenario.thread(Action("add") { counter in counter.add(1) })
+/// scenario.check = { counter in try require(counter.value == 2, "an addition was lost") }
+/// print(Explorer.explore(scenario))
+/// ```
+///
+/// Actions must be deterministic: the choices of an execution are all that two runs of it may differ by.
+public struct Scenario<State> {
+  public let name: String
+  /// A sentence on what it is about.
+  public var about = ""
+  /// Makes the state that an execution begins with. Its steps are no choices.
+  public var setUp: () throws -> State
+  public internal(set) var threads: [[Action<State>]] = []
+  /// Looks at the state when all threads have ended; throws for an outcome that must not be.
+  public var check: (State) throws -> Void = { _ in }
+  /// Gives back what the set-up made; called in any case.
+  public var tearDown: (State) -> Void = { _ in }
+  /// Whether equivalent executions may be left out: not where a thread ends the others.
+  public var reduces = true
+
+  public init(_ name: String, about: String = "", setUp: @escaping () throws -> State) {
+    self.name = name
+    self.about = about
+    self.setUp = setUp
+  }
+
+  /// Adds a thread, at most seven.
+  public mutating func thread(_ actions: Action<State>...) { threads.append(actions) }
+
+  /// Adds a thread.
+  public mutating func thread(_ actions: [Action<State>]) { threads.append(actions) }
+
+  var sizeText: String { threads.map { "[" + $0.map(\.name).joined(separator: ", ") + "]" }.joined(separator: " ∥ ") }
+}
+
+/// One thing that a thread does; it throws when what it finds must not be.
+public struct Action<State> {
+  public let name: String
+  public let body: (State) throws -> Void
+
+  public init(_ name: String, _ body: @escaping (State) throws -> Void) {
+    self.name = name
+    self.body = body
+  }
+}

@@ -1,0 +1,68 @@
+/// Words of memory for a scenario, zero at first, each with a name and used as an atomic or as plain memory.
+public final class Variables {
+  private let words: UnsafeMutablePointer<UInt>
+  private let count: Int
+
+  public init(_ names: String...) {
+    // Two words each, so that every one can be a pair.
+    count = 2 * names.count
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: 16 * names.count, alignment: 16)
+    words = memory.initializeMemory(as: UInt.self, repeating: 0, count: count)
+    guard Explored.isRunning else { return }
+    for (index, name) in names.enumerated() { Explored.name(name, words + 2 * index, bytes: 16) }
+  }
+
+  deinit { words.deallocate() }
+
+  /// The variable that was named `index`th.
+  public subscript(index: Int) -> Variable { Variable(address: UnsafeMutableRawPointer(words + 2 * index)) }
+}
+
+/// One word of memory.
+public struct Variable {
+  public let address: UnsafeMutableRawPointer
+
+  public func load(_ order: Order, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
+    Explored.load(address, order, file: file, line: line)
+  }
+
+  public func store(_ value: UInt, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line) {
+    Explored.store(value, to: address, order, file: file, line: line)
+  }
+
+  @discardableResult
+  public func exchange(_ value: UInt, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
+    Explored.update(address, order, file: file, line: line) { _ in value }
+  }
+
+  @discardableResult
+  public func add(_ value: UInt, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
+    Explored.update(address, order, file: file, line: line) { $0 &+ value }
+  }
+
+  /// Whether the swap took place.
+  public func compareExchange(
+    _ expected: UInt, _ desired: UInt, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line
+  ) -> Bool {
+    Explored.compareExchange(address, expected: expected, desired: desired, order, file: file, line: line) == expected
+  }
+
+  /// Plain memory.
+  public var plain: UInt {
+    get {
+      Explored.willRead(address, bytes: 8)
+      return address.load(as: UInt.self)
+    }
+    nonmutating set {
+      Explored.willWrite(address, bytes: 8)
+      address.storeBytes(of: newValue, as: UInt.self)
+    }
+  }
+
+  public func wait(while value: UInt, file: StaticString = #fileID, line: UInt32 = #line) {
+    Explored.wait(address, while: value, file: file, line: line)
+  }
+  public func wake(file: StaticString = #fileID, line: UInt32 = #line) { Explored.wake(address, file: file, line: line) }
+  public func lock(file: StaticString = #fileID, line: UInt32 = #line) { Explored.lock(address, file: file, line: line) }
+  public func unlock(file: StaticString = #fileID, line: UInt32 = #line) { Explored.unlock(address, file: file, line: line) }
+}

@@ -1,0 +1,54 @@
+/// What came of an exploration.
+public struct Report: Sendable, CustomStringConvertible {
+  public let name: String
+  /// Executions that were run to their end and checked.
+  public internal(set) var executions = 0
+  /// Executions that were cut short because they repeat others in another order.
+  public internal(set) var redundant = 0
+  /// Steps of all executions, and of the longest.
+  public internal(set) var steps = 0
+  public internal(set) var longest = 0
+  /// Whether everything that the plan asks for was run.
+  public internal(set) var isComplete = false
+  /// Limits that were met; the search is not complete then.
+  public internal(set) var limits: [String] = []
+  public internal(set) var counterexample: Counterexample?
+
+  init(name: String) { self.name = name }
+
+  public var description: String {
+    var line = "\(name): \(executions) executions, longest \(longest) steps"
+    if redundant > 0 { line += ", \(redundant) cut short as redundant" }
+    if !limits.isEmpty { line += ", stopped at the limit of \(limits.joined(separator: " and "))" }
+    guard let counterexample else { return line + (isComplete ? ", no failure" : ", no failure so far") }
+    return line + "\n" + counterexample.description
+  }
+}
+
+/// An execution that fails, made as small as could be.
+public struct Counterexample: Sendable, CustomStringConvertible {
+  public let failure: Failure
+  /// The threads with the actions that are left.
+  public let scenario: String
+  /// For each thread the actions that are left; nil where all are.
+  public let kept: [[String]?]
+  public let schedule: Schedule
+  /// Turns to another thread although the running one could have gone on.
+  public let preemptions: Int
+  public let steps: Int
+  /// A column a thread, a row a step.
+  public let table: String
+  /// Whether the execution failed again when it was replayed for the table.
+  public let isReproduced: Bool
+
+  public var description: String {
+    """
+    \(failure)
+    \(scenario), \(preemptions) preemptions, \(steps) steps\(isReproduced ? "" : " (NOT REPRODUCED: an action is not deterministic)")
+
+    \(table)
+
+    schedule: \(schedule)
+    """
+  }
+}

@@ -1,0 +1,19 @@
+/// Decides what an execution leaves open: which thread goes next, and which of several stores a load returns.
+protocol Chooser: AnyObject {
+  /// A new execution begins.
+  func begin()
+  /// One of the `enabled` threads (a bit each, never none).
+  func chooseThread(_ engine: Engine, enabled: UInt8) -> Int
+  /// A number below `count`, which is at least 2. 0 is the latest store.
+  func chooseValue(_ count: Int) -> Int
+  /// The chosen thread takes its step.
+  func didStep(_ engine: Engine, _ thread: Int, _ step: Pending)
+  /// A thread that paused goes on because of what was stored to these cells.
+  func didResume(_ thread: Int, after cell: Int)
+}
+
+extension Chooser {
+  func begin() {}
+  func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) {}
+  func didResume(_ thread: Int, after cell: Int) {}
+}

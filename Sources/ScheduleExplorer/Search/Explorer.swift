@@ -1,0 +1,114 @@
+/// Explores scenarios.
+public enum Explorer {
+  /// Runs the executions of a plan until one fails or none is left.
+  ///
+  /// - Parameters:
+  ///   - survey: is told which lines took ordered steps.
+  ///   - progress: is told the number of executions, every few thousand.
+  public static func explore<State>(
+    _ scenario: Scenario<State>, _ plan: Plan = Plan(), survey: Survey? = nil, progress: ((Int) -> Void)? = nil
+  ) -> Report {
+    var search = Search(scenario, plan)
+    search.progress = progress
+    search.survey = survey
+    search.run { _ in false }
+    var report = search.report
+    guard let found = search.found else { return report }
+    report.counterexample =
+      plan.minimizes ? Minimizer(scenario, plan).minimize(found) : Minimizer(scenario, plan).show(scenario, found)
+    return report
+  }
+}
+
+/// An execution that failed.
+struct Found {
+  var failure: Failure
+  var schedule: Schedule
+  var preemptions: Int
+  var steps: Int
+}
+
+/// One search through the executions of one scenario.
+struct Search<State> {
+  let scenario: Scenario<State>
+  let plan: Plan
+  var progress: ((Int) -> Void)?
+  var survey: Survey?
+  private(set) var report: Report
+  /// The last execution that failed.
+  private(set) var found: Found?
+
+  init(_ scenario: Scenario<State>, _ plan: Plan) {
+    self.scenario = scenario
+    self.plan = plan
+    report = Report(name: scenario.name)
+  }
+
+  /// Runs executions until one fails and `goesOn` answers false for it.
+  mutating func run(_ goesOn: (Found) -> Bool) {
+    let chooser = makeChooser()
+    let keeper = Keeper(chooser)
+    let engine = Engine(memory: plan.memory, stepLimit: plan.stepLimit, weakening: plan.weakening, chooser: keeper)
+    engine.survey = survey
+    let end = ContinuousClock.now + .seconds(min(plan.secondsLimit, 1e9))
+    var failed = false
+    repeat {
+      let failure = Self.execute(scenario, engine)
+      if (chooser as? DepthFirst)?.isRedundant == true {
+        report.redundant += 1
+        if failure == nil { continue }
+      }
+      report.executions += 1
+      report.steps += engine.events
+      report.longest = max(report.longest, engine.events)
+      if let failure {
+        failed = true
+        let found = Found(failure: failure, schedule: keeper.schedule, preemptions: keeper.preemptions, steps: engine.events)
+        self.found = found
+        if !goesOn(found) { return }
+      }
+      if report.executions & 4095 == 0 {
+        progress?(report.executions)
+        if ContinuousClock.now > end { return report.limits.append("\(Int(plan.secondsLimit)) s") }
+      }
+      if report.executions >= plan.executionLimit { return report.limits.append("\(plan.executionLimit) executions") }
+    } while goOn(chooser)
+    report.isComplete = !failed || isExhaustive
+  }
+
+  private var isExhaustive: Bool { if case .exhaustive = plan.search { true } else { false } }
+
+  private func makeChooser() -> any Chooser {
+    switch plan.search {
+    case .exhaustive(let bound): DepthFirst(bound: bound, reduces: plan.reduces && scenario.reduces)
+    case .random(let seed, _): RandomWalk(seed: seed)
+    case .priorities(let seed, _, let depth): PriorityWalk(seed: seed, depth: depth)
+    case .bytes(let bytes): ByteWalk(bytes)
+    case .replay(let schedule): Replay(schedule)
+    }
+  }
+
+  private func goOn(_ chooser: any Chooser) -> Bool {
+    switch plan.search {
+    case .exhaustive: (chooser as? DepthFirst)?.advance() ?? false
+    case .random(_, let executions), .priorities(_, let executions, _): report.executions < executions
+    case .bytes, .replay: false
+    }
+  }
+
+  static func execute(_ scenario: Scenario<State>, _ engine: Engine) -> Failure? {
+    var made: State?
+    defer { if let made { scenario.tearDown(made) } }
+    return engine.execute {
+      let state = try scenario.setUp()
+      made = state
+      let bodies = scenario.threads.map { actions in
+        { for action in actions {
+            if let recorder = engine.recorder { recorder.note(engine.current, "▸ \(action.name)", .none) }
+            try action.body(state)
+          } }
+      }
+      return (bodies, { try scenario.check(state) })
+    }
+  }
+}

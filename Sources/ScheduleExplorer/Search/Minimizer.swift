@@ -1,0 +1,101 @@
+/// Looks for the smallest scenario, and in it the execution with the fewest preemptions and then steps, that still fails
+/// in the same way.
+struct Minimizer<State> {
+  private let scenario: Scenario<State>
+  private let plan: Plan
+  /// Executions spent on each attempt.
+  private let effort = 20_000
+
+  init(_ scenario: Scenario<State>, _ plan: Plan) {
+    self.scenario = scenario
+    self.plan = plan
+  }
+
+  func minimize(_ found: Found) -> Counterexample {
+    let (smallest, witness) = shrink(found)
+    return show(smallest, shortest(smallest, witness))
+  }
+
+  // MARK: The scenario
+
+  // Leaves out one action after the other, as long as what is left fails.
+  private func shrink(_ found: Found) -> (Scenario<State>, Found) {
+    var best = (scenario: scenario, found: found)
+    var changed = true
+    while changed {
+      changed = false
+      for thread in best.scenario.threads.indices.reversed() {
+        for index in best.scenario.threads[thread].indices.reversed() where index < best.scenario.threads[thread].count {
+          var smaller = best.scenario
+          smaller.threads[thread].remove(at: index)
+          guard let failing = fails(smaller, found.failure.kind, bound: max(found.preemptions, 2)) else { continue }
+          best = (smaller, failing)
+          changed = true
+        }
+      }
+    }
+    return best
+  }
+
+  private func fails(_ scenario: Scenario<State>, _ kind: Failure.Kind, bound: Int) -> Found? {
+    for bound in 0...bound {
+      if let found = first(scenario, kind, bound) { return found }
+    }
+    return nil
+  }
+
+  private func first(_ scenario: Scenario<State>, _ kind: Failure.Kind, _ bound: Int) -> Found? {
+    var match: Found?
+    var search = Search(scenario, bounded(bound))
+    search.run { found in
+      if found.failure.kind == kind { match = found }
+      return match == nil
+    }
+    return match
+  }
+
+  private func bounded(_ bound: Int) -> Plan {
+    var plan = plan
+    plan.search = .exhaustive(preemptions: bound)
+    plan.executionLimit = effort
+    return plan
+  }
+
+  // MARK: The execution
+
+  private func shortest(_ scenario: Scenario<State>, _ found: Found) -> Found {
+    for bound in 0...max(found.preemptions, 3) {
+      guard first(scenario, found.failure.kind, bound) != nil else { continue }
+      return shortest(scenario, found.failure.kind, bound) ?? found
+    }
+    return found
+  }
+
+  private func shortest(_ scenario: Scenario<State>, _ kind: Failure.Kind, _ bound: Int) -> Found? {
+    var best: Found?
+    var plan = bounded(bound)
+    // Equivalent executions may differ in where they are cut off.
+    plan.reduces = false
+    var search = Search(scenario, plan)
+    search.run { found in
+      if found.failure.kind == kind, found.steps < best?.steps ?? .max { best = found }
+      return true
+    }
+    return best
+  }
+
+  // MARK: Show
+
+  func show(_ scenario: Scenario<State>, _ found: Found) -> Counterexample {
+    let engine = Engine(
+      memory: plan.memory, stepLimit: plan.stepLimit, weakening: plan.weakening, chooser: Replay(found.schedule))
+    let recorder = Recorder()
+    engine.recorder = recorder
+    let failure = Search.execute(scenario, engine)
+    return Counterexample(
+      failure: failure ?? found.failure, scenario: scenario.sizeText,
+      kept: zip(self.scenario.threads, scenario.threads).map { whole, kept in kept.map(\.name) == whole.map(\.name) ? nil : kept.map(\.name) },
+      schedule: found.schedule, preemptions: found.preemptions, steps: found.steps,
+      table: Table(recorder.rows, threads: scenario.threads.count).text, isReproduced: failure?.kind == found.failure.kind)
+  }
+}

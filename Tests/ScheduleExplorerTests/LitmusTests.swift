@@ -1,0 +1,117 @@
+import ScheduleExplorer
+import Testing
+
+/// The outcomes of well-known litmus tests are exactly those that RC11 allows: no more, or models would fail for nothing,
+/// and no fewer, or they would miss what hardware does.
+@Suite struct LitmusTests {
+  @Test func storeBuffering() {
+    let weak = [[store("x", 1, .releasing), load("y", 0, .acquiring)], [store("y", 1, .releasing), load("x", 1, .acquiring)]]
+    #expect(outcomes(weak, registers: 2) == ["00", "01", "10", "11"])
+    let strong = [[store("x", 1, .sequential), load("y", 0, .sequential)], [store("y", 1, .sequential), load("x", 1, .sequential)]]
+    #expect(outcomes(strong, registers: 2) == ["01", "10", "11"])
+    let fenced = [
+      [store("x", 1, .relaxed), fence(.sequential), load("y", 0, .relaxed)],
+      [store("y", 1, .relaxed), fence(.sequential), load("x", 1, .relaxed)],
+    ]
+    #expect(outcomes(fenced, registers: 2) == ["01", "10", "11"])
+    #expect(outcomes(weak, registers: 2, memory: .sequential) == ["01", "10", "11"])
+  }
+
+  @Test(arguments: [
+    (Order.releasing, Order.acquiring, false), (.relaxed, .acquiring, true), (.releasing, .relaxed, true), (.relaxed, .relaxed, true),
+  ])
+  func messagePassing(_ publish: Order, _ receive: Order, _ mayMiss: Bool) {
+    let threads = [[store("x", 1, .relaxed), store("y", 1, publish)], [load("y", 0, receive), load("x", 1, .relaxed)]]
+    #expect(outcomes(threads, registers: 2) == (mayMiss ? ["00", "01", "10", "11"] : ["00", "01", "11"]))
+  }
+
+  @Test func messagePassingByFences() {
+    let threads = [
+      [store("x", 1, .relaxed), fence(.releasing), store("y", 1, .relaxed)],
+      [load("y", 0, .relaxed), fence(.acquiring), load("x", 1, .relaxed)],
+    ]
+    #expect(outcomes(threads, registers: 2) == ["00", "01", "11"])
+  }
+
+  @Test func messagePassingThroughARelaxedUpdate() {
+    // A release sequence: the update in between passes on what the store released.
+    let threads = [
+      [store("x", 1, .relaxed), store("y", 1, .releasing)], [add("y", 1, 0, .relaxed)], [load("y", 1, .acquiring), load("x", 2, .relaxed)],
+    ]
+    let found = outcomes(threads, registers: 3)
+    #expect(!found.contains("120") && found.contains("121"))
+    // A relaxed store of the same thread ends it (C++20).
+    let ended = [
+      [store("x", 1, .relaxed), store("y", 1, .releasing), store("y", 2, .relaxed)], [load("y", 0, .acquiring), load("x", 1, .relaxed)],
+    ]
+    #expect(outcomes(ended, registers: 2) == ["00", "01", "11", "20", "21"])
+  }
+
+  /// RC11 lets no load return a store of its own future, not even relaxed; C11 on paper does.
+  @Test(arguments: [Order.relaxed, .acquiring]) func loadBuffering(_ order: Order) {
+    let threads = [[load("x", 0, order), store("y", 1, .relaxed)], [load("y", 1, order), store("x", 1, .relaxed)]]
+    #expect(outcomes(threads, registers: 2) == ["00", "01", "10"])
+  }
+
+  @Test func independentReadsOfIndependentWrites() {
+    let threads = [
+      [store("x", 1, .releasing)], [store("y", 1, .releasing)], [load("x", 0, .acquiring), load("y", 1, .acquiring)],
+      [load("y", 2, .acquiring), load("x", 3, .acquiring)],
+    ]
+    // Two readers may see two stores in opposite orders.
+    let found = outcomes(threads, registers: 4)
+    #expect(found.count == 16 && found.contains("1010"))
+    let sequential = [
+      [store("x", 1, .sequential)], [store("y", 1, .sequential)], [load("x", 0, .sequential), load("y", 1, .sequential)],
+      [load("y", 2, .sequential), load("x", 3, .sequential)],
+    ]
+    let ordered = outcomes(sequential, registers: 4)
+    #expect(ordered.count == 15 && !ordered.contains("1010"))
+  }
+
+  @Test func writeToReadCausality() {
+    let threads = [
+      [store("x", 1, .relaxed)], [load("x", 0, .acquiring), store("y", 1, .releasing)], [load("y", 1, .acquiring), load("x", 2, .relaxed)],
+    ]
+    // What was read before a release is known to whoever acquires it.
+    let found = outcomes(threads, registers: 3)
+    #expect(found == ["000", "001", "010", "011", "100", "101", "111"])
+  }
+
+  @Test func coherenceOfReads() {
+    let threads = [[store("x", 1, .relaxed), store("x", 2, .relaxed)], [load("x", 0, .relaxed), load("x", 1, .relaxed)]]
+    #expect(outcomes(threads, registers: 2) == ["00", "01", "02", "11", "12", "22"])
+    // Two readers agree on the order of two stores.
+    let readers = [
+      [store("x", 1, .relaxed)], [store("x", 2, .relaxed)], [load("x", 0, .relaxed), load("x", 1, .relaxed)],
+      [load("x", 2, .relaxed), load("x", 3, .relaxed)],
+    ]
+    let found = outcomes(readers, registers: 4)
+    #expect(!found.contains("1221") && !found.contains("2112") && found.contains("1212") && found.contains("2121"))
+  }
+
+  @Test func coherenceOfReadsAndWrites() {
+    let readThenWrite = [[load("x", 0, .relaxed), store("x", 1, .relaxed)], [store("x", 2, .relaxed)]]
+    #expect(outcomes(readThenWrite, registers: 1, final: ["x"]) == ["01", "02", "21"])
+    let writeThenRead = [[store("x", 1, .relaxed), load("x", 0, .relaxed)], [store("x", 2, .relaxed)]]
+    #expect(outcomes(writeThenRead, registers: 1, final: ["x"]) == ["11", "12", "22"])
+  }
+
+  @Test func twoPlusTwoWrites() {
+    let threads = [[store("x", 1, .releasing), store("y", 2, .releasing)], [store("y", 1, .releasing), store("x", 2, .releasing)]]
+    // Modification orders that no single order of the stores explains.
+    #expect(outcomes(threads, registers: 0, final: ["x", "y"]) == ["11", "12", "21", "22"])
+    #expect(outcomes(threads, registers: 0, final: ["x", "y"], memory: .releaseAcquire) == ["12", "21", "22"])
+  }
+
+  @Test func updatesAreAtomic() {
+    let threads = [[add("x", 1, 0, .relaxed)], [add("x", 1, 1, .relaxed)], [add("x", 1, 2, .relaxed)]]
+    #expect(outcomes(threads, registers: 3, final: ["x"]) == ["0123", "0213", "1023", "1203", "2013", "2103"])
+  }
+
+  @Test func aStoreAndAnUpdate() {
+    let threads = [[add("x", 1, 0, .relaxed)], [store("x", 5, .relaxed)]]
+    // No store comes between what an update reads and what it writes.
+    #expect(outcomes(threads, registers: 1, final: ["x"]) == ["05", "56"])
+  }
+}
