@@ -21,6 +21,11 @@ final class Engine {
   private(set) var current = 0
   private var phase = Phase.alone
   private enum Phase { case alone, starting, together }
+  /// While nothing else runs, memory is simply what it is.
+  var isAlone: Bool { phase == .alone }
+  var isSettingUp: Bool { phase == .alone && threadCount == 0 }
+  /// What the scenario keeps for the code that it runs.
+  var environment: AnyObject?
 
   var table = CellTable()
   var stores = Pool<Store>(capacity: 1024)
@@ -102,6 +107,7 @@ final class Engine {
     stores.removeAll()
     sequence = Clock()
     released.removeAll(keepingCapacity: true)
+    environment = nil
     threads[0] = ThreadState()
     threads[0].status = .runnable
     threads[0].clock[0] = 1
@@ -242,7 +248,6 @@ final class Engine {
     }
   }
 
-  /// Frees the locks of threads that are gone, which is what a copy of the process does not do: for telling what they held.
   func holder(_ cell: Int) -> Int { Int(table[cell].pointee.holder) }
 
   func later(_ action: @escaping () -> Void) { afterwards.append(action) }

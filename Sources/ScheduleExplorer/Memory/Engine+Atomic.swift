@@ -21,7 +21,7 @@ extension Engine {
     check(clock, table[index].pointee.plainWrites, index, "writes", isWrite ? "stores to" : "loads", place)
     if isWrite { check(clock, table[index].pointee.plainReads, index, "reads", "stores to", place) }
     if table[index].pointee.last < 0 {
-      let (value, second) = valueInMemory(index)
+      let (value, second) = Self.read(table[index].pointee.address, table[index].pointee.bytes)
       var store = Store(value: value, second: second, previous: -1)
       store.seen[0] = 0
       stores.append(store)
@@ -32,18 +32,19 @@ extension Engine {
     recorder?.touched(index, current, place)
   }
 
-  private func valueInMemory(_ index: Int) -> (UInt, UInt) {
-    let address = UnsafeRawPointer(bitPattern: table[index].pointee.address).unsafelyUnwrapped
-    switch table[index].pointee.bytes {
+  // What the memory itself holds: always the last store in modification order.
+  private static func read(_ address: UInt, _ bytes: Int) -> (UInt, UInt) {
+    let address = UnsafeRawPointer(bitPattern: address).unsafelyUnwrapped
+    switch bytes {
     case 1: return (UInt(address.load(as: UInt8.self)), 0)
     case 16: return (address.load(as: UInt.self), address.load(fromByteOffset: 8, as: UInt.self))
     default: return (address.load(as: UInt.self), 0)
     }
   }
 
-  private func keepInMemory(_ index: Int, _ value: UInt, _ second: UInt) {
-    let address = UnsafeMutableRawPointer(bitPattern: table[index].pointee.address).unsafelyUnwrapped
-    switch table[index].pointee.bytes {
+  private static func write(_ address: UInt, _ bytes: Int, _ value: UInt, _ second: UInt) {
+    let address = UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped
+    switch bytes {
     case 1: address.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
     case 16:
       address.storeBytes(of: value, as: UInt.self)
@@ -94,6 +95,7 @@ extension Engine {
   // MARK: Load
 
   func load(_ address: UInt, _ bytes: Int, _ order: Order, _ place: Place) -> (UInt, UInt) {
+    if isAlone { return Self.read(address, bytes) }
     let index = cell(address, bytes, place)
     step(.load, index, isWrite: order.isSequential, place)
     let order = effective(order, place)
@@ -112,6 +114,7 @@ extension Engine {
   // MARK: Store
 
   func store(_ value: UInt, _ address: UInt, _ bytes: Int, _ order: Order, _ place: Place) {
+    if isAlone { return Self.write(address, bytes, value, 0) }
     let index = cell(address, bytes, place)
     step(.store, index, isWrite: true, place)
     let order = effective(order, place)
@@ -136,7 +139,7 @@ extension Engine {
     let number = Int32(stores.count - 1)
     if record.previous == latest {
       table[index].pointee.last = number
-      keepInMemory(index, record.value, record.second)
+      Self.write(table[index].pointee.address, table[index].pointee.bytes, record.value, record.second)
     } else {
       var above = latest
       while stores.base[Int(above)].previous != record.previous { above = stores.base[Int(above)].previous }
@@ -153,6 +156,11 @@ extension Engine {
   func update(
     _ address: UInt, _ bytes: Int, _ order: Order, _ place: Place, _ change: (UInt, UInt) -> (UInt, UInt)?
   ) -> (UInt, UInt) {
+    if isAlone {
+      let found = Self.read(address, bytes)
+      if let (value, second) = change(found.0, found.1) { Self.write(address, bytes, value, second) }
+      return found
+    }
     let index = cell(address, bytes, place)
     step(.update, index, isWrite: true, place)
     let order = effective(order, place)
@@ -185,6 +193,7 @@ extension Engine {
   // MARK: Fences
 
   func fence(_ order: Order, _ place: Place) {
+    if isAlone { return }
     if order.isSequential { step(.update, table.find(0, 8), isWrite: true, place) }
     let order = effective(order, place)
     if order.acquires { threads[current].clock.join(threads[current].unacquired) }

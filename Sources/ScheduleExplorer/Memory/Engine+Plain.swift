@@ -15,6 +15,7 @@ extension Engine {
   func describe(_ address: UInt) -> String { recorder?.name(address) ?? "0x" + String(address, radix: 16) }
 
   func plain(_ address: UInt, _ bytes: Int, isWrite: Bool, _ place: Place) {
+    if isAlone { return }
     recorder?.plain(current, address, bytes, isWrite, place)
     // Small ones by their own address, larger ones word by word.
     guard bytes >= 8 else { return touch(cell(address, bytes, place), isWrite: isWrite, place) }
@@ -61,6 +62,7 @@ extension Engine {
 
   /// Memory is filled by other means, as by the system.
   func overwrite(_ range: Range<UInt>, _ place: Place) {
+    if isAlone { return }
     for index in 0..<table.count where range.contains(table[index].pointee.address) {
       touch(index, isWrite: true, place)
     }

@@ -1,6 +1,7 @@
 /// Locks as one step, sleeping until woken, and giving way.
 extension Engine {
   func lock(_ address: UInt, _ place: Place) {
+    if isSettingUp { return }
     let index = cell(address, 8, place)
     step(.lock, index, isWrite: true, place)
     if table[index].pointee.holder != 0 { fail(Failure(.deadlock, "\(threadName(current)) takes a lock that is held")) }
@@ -9,6 +10,7 @@ extension Engine {
   }
 
   func tryLock(_ address: UInt, _ place: Place) -> Bool {
+    if isSettingUp { return true }
     let index = cell(address, 8, place)
     step(.tryLock, index, isWrite: true, place)
     let isFree = table[index].pointee.holder == 0
@@ -29,6 +31,7 @@ extension Engine {
   }
 
   func unlock(_ address: UInt, _ place: Place) {
+    if isSettingUp { return }
     let index = cell(address, 8, place)
     step(.unlock, index, isWrite: true, place)
     guard table[index].pointee.holder == holderMark else {
@@ -43,17 +46,19 @@ extension Engine {
 
   /// Sleeps if the latest value is `value`, until woken; the two are one step.
   func wait(_ address: UInt, _ value: UInt, _ place: Place) {
+    if isAlone { return }
     let index = cell(address, 8, place)
     step(.wait, index, isWrite: true, place)
     let last = table[index].pointee.last
     let found = last < 0 ? UnsafeRawPointer(bitPattern: address).unsafelyUnwrapped.load(as: UInt.self) : stores.base[Int(last)].value
     recorder?.note(current, found == value ? "sleep on \(describe(address))" : "no sleep: \(describe(address)) has changed", place)
-    guard found == value, current > 0 else { return }
+    guard found == value else { return }
     sleep()
   }
 
   /// Wakes one of the threads that sleep on the word.
   func wake(_ address: UInt, _ place: Place) {
+    if isAlone { return }
     let index = cell(address, 8, place)
     step(.wake, index, isWrite: true, place)
     var count = 0
@@ -70,9 +75,9 @@ extension Engine {
 
   /// Lets others go first, until something changes that the running thread has looked at since it last gave way.
   func pause(_ place: Place) {
+    if isAlone { return }
     threads[current].pausedAt = events
     step(.pause, -1, isWrite: false, place)
-    guard current > 0 else { return }
     for index in 0..<readSets[current].count { chooser.didResume(current, after: Int(readSets[current][index].cell)) }
     readSets[current].removeAll()
     threads[current].mayProceed = false

@@ -162,6 +162,12 @@ public enum Explored {
   /// From now on the other threads take no step: what the child of a fork sees. Explore such a scenario without reduction.
   public static func endOtherThreads() { engine.endOthers() }
 
+  /// Anything that the scenario's set-up keeps for the code that it runs; nil at the beginning of each execution.
+  public static var environment: AnyObject? {
+    get { engine.environment }
+    set { engine.environment = newValue }
+  }
+
   // MARK: Words for a reader
 
   /// Gives memory a name for tables and messages.
