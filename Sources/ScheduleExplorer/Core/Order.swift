@@ -56,5 +56,18 @@ public struct Weakening: Sendable, Hashable, CustomStringConvertible {
     self.half = half
   }
 
-  public var description: String { "\(at) without \(half.rawValue)" }
+  /// `FILE:LINE:HALF`, the file by its name or its path within its module.
+  public init?(_ text: String) {
+    let parts = text.split(separator: ":")
+    guard parts.count == 3, let line = UInt32(parts[1]), let half = Half(rawValue: String(parts[2])) else { return nil }
+    self.init(at: SourceLine(file: String(parts[0]), line: line), half: half)
+  }
+
+  func covers(_ place: Place) -> Bool {
+    guard at.line == place.line else { return false }
+    let file = place.file.description
+    return file == at.file || file.hasSuffix("/" + at.file)
+  }
+
+  public var description: String { "\(at):\(half.rawValue)" }
 }

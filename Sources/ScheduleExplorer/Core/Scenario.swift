@@ -30,10 +30,26 @@ public struct Scenario<State> {
   }
 
   /// Adds a thread, at most seven.
-  public mutating func thread(_ actions: Action<State>...) { threads.append(actions) }
+  public mutating func thread(_ actions: Action<State>...) { thread(actions) }
 
   /// Adds a thread.
-  public mutating func thread(_ actions: [Action<State>]) { threads.append(actions) }
+  public mutating func thread(_ actions: [Action<State>]) {
+    threads.append(
+      actions.enumerated().map { number, action in
+        var action = action
+        action.number = number
+        return action
+      })
+  }
+
+  /// The scenario with these actions of each thread only.
+  func keeping(_ kept: [[Int]]) -> Scenario {
+    var scenario = self
+    for (thread, numbers) in kept.enumerated() where thread < threads.count {
+      scenario.threads[thread] = threads[thread].filter { numbers.contains($0.number) }
+    }
+    return scenario
+  }
 
   var sizeText: String { threads.map { "[" + $0.map(\.name).joined(separator: ", ") + "]" }.joined(separator: " ∥ ") }
 }
@@ -42,6 +58,8 @@ public struct Scenario<State> {
 public struct Action<State> {
   public let name: String
   public let body: (State) throws -> Void
+  /// Its place in its thread, from 0.
+  var number = 0
 
   public init(_ name: String, _ body: @escaping (State) throws -> Void) {
     self.name = name

@@ -11,7 +11,7 @@ extension Engine {
 
   func effective(_ order: Order, _ place: Place) -> Order {
     survey?.note(place, order)
-    guard let weakening, weakening.at.line == place.line, weakening.at.file == place.file.description else { return order }
+    guard let weakening, weakening.covers(place) else { return order }
     return order.without(weakening.half)
   }
 

@@ -30,8 +30,10 @@ public struct Counterexample: Sendable, CustomStringConvertible {
   public let failure: Failure
   /// The threads with the actions that are left.
   public let scenario: String
-  /// For each thread the actions that are left; nil where all are.
-  public let kept: [[String]?]
+  /// The numbers of the actions of each thread that are left.
+  public let kept: [[Int]]
+  /// Whether all are.
+  public let isWhole: Bool
   public let schedule: Schedule
   /// Turns to another thread although the running one could have gone on.
   public let preemptions: Int
@@ -40,6 +42,22 @@ public struct Counterexample: Sendable, CustomStringConvertible {
   public let table: String
   /// Whether the execution failed again when it was replayed for the table.
   public let isReproduced: Bool
+
+  /// What is left of each thread, as in `0,2/1`; nil where nothing was left out.
+  public var keptText: String? {
+    isWhole ? nil : kept.map { $0.map(String.init).joined(separator: ",") }.joined(separator: "/")
+  }
+
+  /// Reads what `keptText` wrote; nil for anything else.
+  public static func kept(_ text: String) -> [[Int]]? {
+    var kept: [[Int]] = []
+    for thread in text.split(separator: "/", omittingEmptySubsequences: false) {
+      let numbers = thread.split(separator: ",").map { Int($0) }
+      guard numbers.allSatisfy({ $0 != nil }) else { return nil }
+      kept.append(numbers.compactMap { $0 })
+    }
+    return kept
+  }
 
   public var description: String {
     """

@@ -8,6 +8,7 @@ public enum Explorer {
   public static func explore<State>(
     _ scenario: Scenario<State>, _ plan: Plan = Plan(), survey: Survey? = nil, progress: ((Int) -> Void)? = nil
   ) -> Report {
+    let scenario = plan.kept.map(scenario.keeping) ?? scenario
     var search = Search(scenario, plan)
     search.progress = progress
     search.survey = survey

@@ -94,7 +94,7 @@ struct Minimizer<State> {
     let failure = Search.execute(scenario, engine)
     return Counterexample(
       failure: failure ?? found.failure, scenario: scenario.sizeText,
-      kept: zip(self.scenario.threads, scenario.threads).map { whole, kept in kept.map(\.name) == whole.map(\.name) ? nil : kept.map(\.name) },
+      kept: scenario.threads.map { $0.map(\.number) }, isWhole: scenario.sizeText == self.scenario.sizeText && plan.kept == nil,
       schedule: found.schedule, preemptions: found.preemptions, steps: found.steps,
       table: Table(recorder.rows, threads: scenario.threads.count).text, isReproduced: failure?.kind == found.failure.kind)
   }
