@@ -171,9 +171,10 @@ public enum Explored {
   // MARK: Words for a reader
 
   /// Gives memory a name for tables and messages.
-  public static func name(_ name: String, _ memory: UnsafeRawPointer, bytes: Int) {
+  public static func name(_ name: @autoclosure () -> String, _ memory: UnsafeRawPointer, bytes: Int) {
+    guard let recorder = engine.recorder else { return }
     let start = UInt(bitPattern: memory)
-    engine.recorder?.setName(name, start..<(start + UInt(bytes)))
+    recorder.setName(name(), start..<(start + UInt(bytes)))
   }
 
   /// Adds a line to the running thread's column.
