@@ -76,13 +76,13 @@ package struct GuardPages {
 
   /// A block of zeros at the end of a slot's page; nil when every slot is in use, or the system refuses.
   package func allocate(size: Int, alignment: Int, canary: Canary, site: Site) -> UserPointer? {
-    guard let slot = takeFree() else { return nil }
+    guard let (slot, isDirty) = takeFree() else { return nil }
     let start = start(of: slot)
     guard System.makeWritable(UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped, Int(page)) else {
-      putFree(slot)
+      putFree(slot, isDirty: isDirty)
       return nil
     }
-    if slots[slot].isDirty {
+    if isDirty {
       UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped.initializeMemory(as: UInt8.self, repeating: 0, count: Int(page))
     }
     let end = start &+ page
@@ -126,24 +126,24 @@ package struct GuardPages {
   /// Makes a released block's page inaccessible, and its slot free for use once all others have been.
   package func retire(_ record: GuardRecord) {
     guard let slot = slot(at: record.user) else { return }
-    // Refused, the page stays accessible: late accesses then go unseen. The slot is still this thread's alone.
+    // Refused, the page stays accessible: late accesses then go unseen.
     let isForbidden = System.forbid(UnsafeMutableRawPointer(bitPattern: start(of: slot)).unsafelyUnwrapped, Int(page))
-    slots[slot].isDirty = !isForbidden
-    putFree(slot)
+    putFree(slot, isDirty: !isForbidden)
   }
 
-  private func takeFree() -> Int? {
+  private func takeFree() -> (slot: Int, isDirty: Bool)? {
     lock.withLock {
       guard state[2] != 0 else { return nil }
       let slot = Int(state[2]) - 1
       state[2] = slots[slot].nextFree
       if state[2] == 0 { state[3] = 0 }
-      return slot
+      return (slot, slots[slot].isDirty)
     }
   }
 
-  private func putFree(_ slot: Int) {
+  private func putFree(_ slot: Int, isDirty: Bool) {
     lock.withLock {
+      slots[slot].isDirty = isDirty
       slots[slot].nextFree = 0
       if state[3] == 0 { state[2] = UInt(slot) + 1 } else { slots[Int(state[3]) - 1].nextFree = UInt(slot) + 1 }
       state[3] = UInt(slot) + 1
