@@ -3,9 +3,8 @@
 /// A magazine lies in metadata memory, never in a user's, and is never unmapped. It is owned by one thread at a
 /// time: whoever popped it, until it is pushed.
 package struct Magazine {
-  package static let capacity = 64
   /// Header line, then the slots.
-  package static let bytes = 64 + capacity * 8
+  package static let bytes = 64 + SizeClass.largestBatch * 8
 
   package let address: UInt
 
@@ -31,7 +30,7 @@ package struct Magazine {
   }
 
   package func holds(_ block: BlockBase) -> Bool {
-    for index in 0..<min(count, Self.capacity) where slots[index] == block.address { return true }
+    for index in 0..<min(count, SizeClass.largestBatch) where slots[index] == block.address { return true }
     return false
   }
 }
@@ -48,8 +47,11 @@ package struct MagazineLinks: StackLinks {
 }
 
 extension SizeClass {
+  /// Slots of a magazine.
+  package static let largestBatch = 64
+
   /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
   ///
   /// About 128 KiB worth, at least one and at most 64.
-  package var batch: Int { min(max((128 << 10) / size, 1), Magazine.capacity) }
+  package var batch: Int { min(max((128 << 10) / size, 1), Self.largestBatch) }
 }

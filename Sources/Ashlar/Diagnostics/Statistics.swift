@@ -71,7 +71,7 @@ struct HeapCounters {
     let blocks = Int(bitPattern: HardwareMemory.load(live(order)))
     return Statistics.Figures(
       allocations: Int(bitPattern: HardwareMemory.load(allocated(order))), liveBlocks: blocks,
-      liveBytes: blocks * (Region.unitBytes << order))
+      liveBytes: blocks * (RegionLayout.unitBytes << order))
   }
 
   func uncachedAllocations(_ sizeClass: SizeClass) -> Int { Int(bitPattern: HardwareMemory.load(uncached(sizeClass))) }

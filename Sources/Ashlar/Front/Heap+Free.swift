@@ -129,10 +129,10 @@ extension Heap {
     let base = BlockBase(user)
     guard region.contains(base.address) else { return findDirect(base) ?? findGuarded(user) }
     let tag = region.tag(at: base.address)
-    guard tag.isLive, base.address % UInt(Region.granuleBytes) == 0 else { return findGuarded(user) }
+    guard tag.isLive, base.address % UInt(RegionLayout.granuleBytes) == 0 else { return findGuarded(user) }
     if let sizeClass = tag.sizeClass { return Found(place: .small(sizeClass), size: sizeClass.size, level: .small) }
     guard let order = tag.order else { return nil }
-    return Found(place: .medium(order: order), size: Region.unitBytes << order, level: .medium)
+    return Found(place: .medium(order: order), size: RegionLayout.unitBytes << order, level: .medium)
   }
 
   private func findDirect(_ base: BlockBase) -> Found? {

@@ -42,8 +42,8 @@ extension Heap {
   // MARK: Canaries
 
   private func allocateWithCanary(_ request: Request, _ site: Site) -> UserPointer? {
-    let offset = max(request.alignment, Region.granuleBytes)
-    let (size, overflow) = request.size.addingReportingOverflow(offset &+ Region.granuleBytes)
+    let offset = max(request.alignment, RegionLayout.granuleBytes)
+    let (size, overflow) = request.size.addingReportingOverflow(offset &+ RegionLayout.granuleBytes)
     guard !overflow, let taken = take(Request(size: size, alignment: offset)) else { return nil }
     setGuarded(taken)
     let user = UserPointer(taken.base, offset: UInt(offset))
@@ -59,7 +59,7 @@ extension Heap {
     }
     marks.forbid(record.zoneBefore)
     marks.forbid(record.zoneBehind)
-    marks.allocated(record.bytes, zone: Region.granuleBytes, zeroed: request.zeroed)
+    marks.allocated(record.bytes, zone: RegionLayout.granuleBytes, zeroed: request.zeroed)
     return user
   }
 
@@ -74,7 +74,7 @@ extension Heap {
       canary.seal(record.zoneBefore)
       canary.seal(record.zoneBehind)
     }
-    marks.freed(record.bytes, zone: Region.granuleBytes)
+    marks.freed(record.bytes, zone: RegionLayout.granuleBytes)
     keepOrGiveBack(record)
   }
 

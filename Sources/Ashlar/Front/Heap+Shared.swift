@@ -59,11 +59,11 @@ extension Heap {
     ashlar_write_globals().pointee.heap = memory
     ashlar_write_globals().pointee.tags = heap.region.tags
     ashlar_write_globals().pointee.tags_by_address = UnsafeMutablePointer(
-      bitPattern: UInt(bitPattern: heap.region.tags) &- heap.region.base >> Region.granuleShift)
+      bitPattern: UInt(bitPattern: heap.region.tags) &- heap.region.base >> RegionLayout.granuleShift)
     ashlar_write_globals().pointee.region_base = heap.region.base
     // Last, and releasing: whoever sees a range that is not empty sees what lies in it.
     HardwareMemory.storeReleasing(
-      UInt(heap.region.bytes / Region.granuleBytes), to: SharedWord(ashlar_region_granules_word()))
+      UInt(heap.region.bytes / RegionLayout.granuleBytes), to: SharedWord(ashlar_region_granules_word()))
     installHooks()
     return true
   }

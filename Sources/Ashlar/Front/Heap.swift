@@ -27,11 +27,6 @@ package struct Heap {
   let marks = MemoryMarks()
   let counters: HeapCounters
 
-  /// The largest request that the medium level serves, 512 MiB.
-  package static let mediumLimit = Region.unitBytes << (BuddyTables.orders - 1)
-  /// Alignments above this are served by mappings of their own.
-  package static let alignmentLimit = Region.pageBytes
-
   /// Sets up a heap on memory of its own; nil, with nothing left behind, when the system has none.
   package init?(switches: Switches) {
     self.switches = switches

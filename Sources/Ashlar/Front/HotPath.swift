@@ -51,7 +51,7 @@ package enum HotPath {
   /// From free to live. The carry out of the addition says that the block was live before.
   @inline(__always)
   private static func turnLive(_ address: UInt) -> Bool {
-    let tag = ashlar_read_globals().pointee.tags_by_address.unsafelyUnwrapped + Int(bitPattern: address &>> Region.granuleShift)
+    let tag = ashlar_read_globals().pointee.tags_by_address.unsafelyUnwrapped + Int(bitPattern: address &>> RegionLayout.granuleShift)
     let (value, wasLive) = tag.pointee.addingReportingOverflow(Tag.liveBit)
     tag.pointee = value
     return !wasLive
@@ -62,7 +62,7 @@ package enum HotPath {
   package static func free(_ pointer: UnsafeMutableRawPointer?, otherwise: () -> Void) {
     let offset = UInt(bitPattern: pointer) &- ashlar_read_globals().pointee.region_base
     // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
-    let granule = (offset &>> Region.granuleShift) | (offset &<< (64 &- Region.granuleShift))
+    let granule = (offset &>> RegionLayout.granuleShift) | (offset &<< (64 &- RegionLayout.granuleShift))
     guard granule < ashlar_read_globals().pointee.region_granules else { return otherwise() }
     let tag = ashlar_read_globals().pointee.tags.unsafelyUnwrapped + Int(bitPattern: granule)
     let value = tag.pointee

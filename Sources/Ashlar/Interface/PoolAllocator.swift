@@ -76,7 +76,7 @@ public struct PoolAllocator: BlockAllocator {
 extension PoolAllocator {
   /// Smallest and largest request that the small level serves, 16 B and 1 MiB; 512 MiB for the medium level, and
   /// 1 GiB for the large one. Anything above is huge.
-  public static let levelLimits = (small: SizeClass.largest, medium: Heap.mediumLimit, large: DirectMappings.hugeLimit)
+  public static let levelLimits = (small: SizeClass.largest, medium: Request.mediumLimit, large: DirectMappings.hugeLimit)
 
   /// Bytes of a block of each size class, smallest first.
   public static var sizeClasses: [Int] { (0..<SizeClass.count).map { SizeClass(index: $0).size } }

@@ -20,7 +20,7 @@ package struct Retention {
   ///   - delay: milliseconds that dirty memory is kept.
   package init(region: Region, cap: Int, delay: UInt, state: UnsafeMutableRawPointer) {
     self.region = region
-    capUnits = cap / Region.unitBytes
+    capUnits = cap / RegionLayout.unitBytes
     self.delay = delay * Self.ticksPerSecond / 1000
     lastSweep = SharedWord(state)
   }
@@ -40,6 +40,6 @@ package struct Retention {
   package func isOverCap(dirtyUnits: Int) -> Bool { dirtyUnits > capUnits }
 
   package func purge(units: Range<Int>) -> Bool {
-    region.purge(pages: (units.lowerBound * Region.pagesPerUnit)..<(units.upperBound * Region.pagesPerUnit))
+    region.purge(pages: (units.lowerBound * RegionLayout.pagesPerUnit)..<(units.upperBound * RegionLayout.pagesPerUnit))
   }
 }

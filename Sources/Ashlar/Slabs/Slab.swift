@@ -4,8 +4,6 @@
 /// the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
 /// no slab, under the pool's.
 package struct Slab {
-  package static let largestOrder = 4
-
   package let region: Region
   /// Number of its first page in the region.
   package let page: Int
@@ -32,10 +30,10 @@ package struct Slab {
   }
 
   private var words: UnsafeMutablePointer<UInt32> {
-    (region.descriptors + page &* Region.descriptorBytes).assumingMemoryBound(to: UInt32.self)
+    (region.descriptors + page &* RegionLayout.descriptorBytes).assumingMemoryBound(to: UInt32.self)
   }
 
-  private var bitmap: UnsafeMutablePointer<UInt64> { region.bitmaps + page &* (Region.bitmapBytes / 8) }
+  private var bitmap: UnsafeMutablePointer<UInt64> { region.bitmaps + page &* (RegionLayout.bitmapBytes / 8) }
 
   /// The class that its blocks are of; nil for pages that are in no slab.
   package var sizeClass: SizeClass? { Tag(UInt8(truncatingIfNeeded: words[Field.tag])).sizeClass }
@@ -71,7 +69,7 @@ package struct Slab {
       part.words[Field.tag] = UInt32(Tag.free(sizeClass).value)
       part.words[Field.pageOffset] = UInt32(offset)
     }
-    let blocks = pages * Region.pageBytes / sizeClass.size
+    let blocks = pages * RegionLayout.pageBytes / sizeClass.size
     words[Field.homeCount] = UInt32(blocks)
     words[Field.blockCount] = UInt32(blocks)
     words[Field.firstWord] = 0
@@ -162,10 +160,12 @@ package struct Slab {
 }
 
 extension SizeClass {
+  package static let largestSlabOrder = 4
+
   /// Pages of a slab, as a power of two: room for at least 8 blocks, or 1 MiB.
   package var slabOrder: Int {
     var order = 0
-    while order < Slab.largestOrder && (Region.pageBytes << order) < 8 * size { order += 1 }
+    while order < Self.largestSlabOrder && (RegionLayout.pageBytes << order) < 8 * size { order += 1 }
     return order
   }
 }

@@ -24,7 +24,7 @@ package struct SlabPool<Memory: SharedMemory> {
     var previous: UInt32
   }
 
-  private static var lists: Int { Slab.largestOrder + 1 }
+  private static var lists: Int { SizeClass.largestSlabOrder + 1 }
 
   /// Bytes of state, and of the table with a record a unit.
   package static var stateBytes: Int { 128 }
@@ -47,7 +47,7 @@ package struct SlabPool<Memory: SharedMemory> {
   /// First unit of each list, plus one.
   private var firsts: UnsafeMutablePointer<UInt> { state + 1 }
   private var dirtyPages: UnsafeMutablePointer<UInt> { state + 8 }
-  private var dirtyUnits: Int { Int(dirtyPages.pointee) / Region.pagesPerUnit }
+  private var dirtyUnits: Int { Int(dirtyPages.pointee) / RegionLayout.pagesPerUnit }
   /// Units that the pool holds.
   private var unitCount: UnsafeMutablePointer<UInt> { state + 9 }
   private var topUnit: UnsafeMutablePointer<UInt> { state + 10 }
@@ -64,15 +64,15 @@ package struct SlabPool<Memory: SharedMemory> {
       dirtyPages.pointee -= UInt(dirty.nonzeroBitCount)
       units[unit].dirty &= ~mask
       list(unit)
-      return Slab(region: region, page: unit * Region.pagesPerUnit + page)
+      return Slab(region: region, page: unit * RegionLayout.pagesPerUnit + page)
     }
   }
 
   /// Takes the pages of a closed slab back.
   package func giveBack(_ slab: Slab, order: Int) {
     lock.withLock {
-      let unit = slab.page / Region.pagesPerUnit
-      let mask = Self.mask(slab.page % Region.pagesPerUnit, order)
+      let unit = slab.page / RegionLayout.pagesPerUnit
+      let mask = Self.mask(slab.page % RegionLayout.pagesPerUnit, order)
       unlist(unit)
       units[unit].free |= mask
       units[unit].dirty |= mask
@@ -87,7 +87,7 @@ package struct SlabPool<Memory: SharedMemory> {
   package func purge(all: Bool) { lock.withLock { purgeLocked(all: all) } }
 
   /// Bytes of the units that the pool holds.
-  package var heldBytes: Int { lock.withLock { Int(unitCount.pointee) * Region.unitBytes } }
+  package var heldBytes: Int { lock.withLock { Int(unitCount.pointee) * RegionLayout.unitBytes } }
 
   // MARK: Units
 
@@ -104,7 +104,7 @@ package struct SlabPool<Memory: SharedMemory> {
       return nil
     }
     units[unit] = Unit(free: .max, dirty: block.isDirty ? .max : 0, isOurs: true, stamp: 0, next: 0, previous: 0)
-    if block.isDirty { dirtyPages.pointee += UInt(Region.pagesPerUnit) }
+    if block.isDirty { dirtyPages.pointee += UInt(RegionLayout.pagesPerUnit) }
     unitCount.pointee += 1
     topUnit.pointee = max(topUnit.pointee, UInt(unit) + 1)
     list(unit)
@@ -153,7 +153,7 @@ package struct SlabPool<Memory: SharedMemory> {
   }
 
   private func largestRun(_ unit: Int) -> Int? {
-    for order in stride(from: Slab.largestOrder, through: 0, by: -1)
+    for order in stride(from: SizeClass.largestSlabOrder, through: 0, by: -1)
     where Self.starts(of: units[unit].free, order) != 0 { return order }
     return nil
   }
@@ -201,7 +201,7 @@ package struct SlabPool<Memory: SharedMemory> {
     while left != 0 {
       let first = left.trailingZeroBitCount
       let length = (~(left >> UInt16(first))).trailingZeroBitCount
-      let start = unit * Region.pagesPerUnit + first
+      let start = unit * RegionLayout.pagesPerUnit + first
       let mask = UInt16(truncatingIfNeeded: ((1 << length) - 1) << first)
       if region.purge(pages: start..<(start + length)) {
         units[unit].dirty &= ~mask
