@@ -10,8 +10,8 @@ import Testing
     let slab = try #require(fixture.pool.take(order: sizeClass.slabOrder))
     slab.open(for: sizeClass)
     let count = slab.blockCount
-    var blocks = [UInt](repeating: 0, count: count + 1)
-    #expect(slab.take(count + 1, into: &blocks) == count && slab.homeCount == 0)
+    var blocks: [UInt] = []
+    #expect(slab.take(count + 1, { blocks.append($0) }) == count && blocks.count == count && slab.homeCount == 0)
     let start = fixture.region.address(ofPage: slab.page)
     for number in 0..<count {
       #expect(blocks[number] == start + UInt(number * sizeClass.size))

@@ -2,16 +2,16 @@
 ///
 /// A magazine lies in metadata memory, never in a user's, and is never unmapped. It is owned by one thread at a
 /// time: whoever popped it, until it is pushed.
-package struct Magazine {
+package struct Magazine<Memory: SharedMemory> {
   /// Header line, then the slots.
-  package static let bytes = 64 + SizeClass.largestBatch * 8
+  package static var bytes: Int { 64 + SizeClass.largestBatch * 8 }
 
   package let address: UInt
 
   package init(_ address: UInt) { self.address = address }
 
-  private var words: UnsafeMutablePointer<UInt> {
-    UnsafeMutablePointer(bitPattern: address).unsafelyUnwrapped
+  private var words: PlainPointer<Memory, UInt> {
+    PlainPointer(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
   }
 
   /// Blocks in it.
@@ -21,11 +21,11 @@ package struct Magazine {
   }
 
   /// Addresses of the blocks, the first `count` of them valid.
-  package var slots: UnsafeMutablePointer<UInt> { words + 8 }
+  package var slots: PlainPointer<Memory, UInt> { words + 8 }
 
-  /// Fills an empty magazine with `count` blocks.
-  package func fill(from blocks: UnsafeMutablePointer<UInt>, _ count: Int) {
-    slots.update(from: blocks, count: count)
+  /// Fills an empty magazine with `count` blocks, whose addresses `block` answers by number.
+  package func fill(_ count: Int, _ block: (Int) -> UInt) {
+    for index in 0..<count { slots[index] = block(index) }
     self.count = count
   }
 

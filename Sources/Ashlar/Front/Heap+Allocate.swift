@@ -121,19 +121,24 @@ extension Heap {
 
   private func takeUncached(_ sizeClass: SizeClass) -> UInt? {
     var address: UInt = 0
-    guard slabs.take(sizeClass, 1, into: &address) == 1 else { return nil }
+    guard slabs.take(sizeClass, 1, { address = $0 }) == 1 else { return nil }
     counters.countUncached(sizeClass)
     return address
   }
 
-  private func refill(_ bin: Bin, _ sizeClass: SizeClass) {
+  private func refill(_ bin: Bin<Memory>, _ sizeClass: SizeClass) {
     // All bins of a class have one capacity, and no magazine holds more than a bin does.
     if let magazine = depots.take(sizeClass) {
       for index in 0..<magazine.count { bin[UInt(index)] = magazine.slots[index] }
       bin.count = UInt(magazine.count)
       depots.discard(magazine)
     } else {
-      bin.count = UInt(slabs.take(sizeClass, min(sizeClass.batch, Int(bin.capacity)), into: bin.slots))
+      var count: UInt = 0
+      _ = slabs.take(sizeClass, min(sizeClass.batch, Int(bin.capacity))) { address in
+        bin[count] = address
+        count += 1
+      }
+      bin.count = count
     }
   }
 

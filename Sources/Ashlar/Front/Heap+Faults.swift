@@ -18,7 +18,7 @@ extension Heap {
     let base = BlockBase(user)
     guard region.contains(base.address) else { return reportOutside(user, operation) }
     let page = region.page(of: base.address)
-    let slab = Slab(region: region, containing: page)
+    let slab = Slab<Memory>(region: region, containing: page)
     if isInUse(slab), let sizeClass = slab.sizeClass {
       reportInSlab(user, operation, slab, sizeClass)
     } else {
@@ -27,7 +27,7 @@ extension Heap {
   }
 
   // A page's descriptor is only of use while its unit was ever handed out; before that it reads as zero, no class.
-  private func isInUse(_ slab: Slab) -> Bool { slab.sizeClass != nil }
+  private func isInUse(_ slab: Slab<Memory>) -> Bool { slab.sizeClass != nil }
 
   private func reportOutside(_ user: UserPointer, _ operation: Operation) {
     var fault = Fault(operation: operation, kind: .invalidPointer, address: user.address, state: "not from this allocator")
@@ -47,7 +47,7 @@ extension Heap {
     fault.report()
   }
 
-  private func reportInSlab(_ user: UserPointer, _ operation: Operation, _ slab: Slab, _ sizeClass: SizeClass) {
+  private func reportInSlab(_ user: UserPointer, _ operation: Operation, _ slab: Slab<Memory>, _ sizeClass: SizeClass) {
     let base = BlockBase(user)
     let offset = base.address - region.address(ofPage: slab.page)
     let isStart = offset % UInt(sizeClass.size) == 0

@@ -31,7 +31,7 @@ extension Heap {
     return Statistics.Figures(allocations: counted.allocations, liveBlocks: live, liveBytes: live * (RegionLayout.unitBytes << order))
   }
 
-  private func figures(_ counts: DirectMappings.Counts) -> Statistics.Figures {
+  private func figures(_ counts: DirectMappings<Memory>.Counts) -> Statistics.Figures {
     Statistics.Figures(allocations: counts.allocations, liveBlocks: counts.liveBlocks, liveBytes: counts.liveBytes)
   }
 

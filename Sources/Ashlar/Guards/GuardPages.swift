@@ -7,9 +7,9 @@ import CAshlar
 /// A slot that was freed stays inaccessible for as long as others are free: first in, first out. Records are changed
 /// under a lock. The handler of a forbidden access reads them without one, as the thread that made the access may
 /// hold it; what it reads of a block that another thread is just freeing may be stale.
-package struct GuardPages {
+package struct GuardPages<Memory: SharedMemory> {
   // Words: lock, base of the pages, first and last free slot (number plus one), the records.
-  private let state: UnsafeMutablePointer<UInt>
+  private let state: PlainPointer<Memory, UInt>
 
   private struct Slot {
     var record: GuardRecord
@@ -20,20 +20,20 @@ package struct GuardPages {
   }
   private enum Phase { case never, live, freed }
 
-  package static let bytes = 64
-  package static let slotCount = 256
+  package static var bytes: Int { 64 }
+  package static var slotCount: Int { 256 }
 
   /// `state` is `bytes` long and zero.
-  package init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+  package init(state: UnsafeMutableRawPointer) { self.state = PlainPointer(state) }
 
-  package var lock: Lock { Lock(SharedWord(state)) }
+  package var lock: Lock<Memory> { Lock(SharedWord(state)) }
   private var baseWord: SharedWord { SharedWord(state + 1) }
-  private var base: UInt { HardwareMemory.loadAcquiring(baseWord) }
+  private var base: UInt { Memory.loadAcquiring(baseWord) }
   private var page: UInt { UInt(System.pageBytes) }
   private var regionBytes: UInt { (2 * UInt(Self.slotCount) + 1) * page }
   private var slotBytes: Int { Self.slotCount * MemoryLayout<Slot>.stride }
-  private var slots: UnsafeMutablePointer<Slot> {
-    UnsafeMutablePointer(bitPattern: state[4]).unsafelyUnwrapped
+  private var slots: PlainPointer<Memory, Slot> {
+    PlainPointer(UnsafeMutableRawPointer(bitPattern: state[4]).unsafelyUnwrapped)
   }
 
   /// Reserves the pages, if that has not been done; false when the system refuses.
@@ -50,11 +50,11 @@ package struct GuardPages {
         user: UserPointer(nil), size: 0, offset: 0, end: 0, level: .small, tag: .none, allocated: .unknown)
       for index in 0..<Self.slotCount {
         let next = index + 1 < Self.slotCount ? UInt(index) + 2 : 0
-        (slots + index).initialize(to: Slot(record: never, phase: .never, isDirty: false, nextFree: next))
+        slots[index] = Slot(record: never, phase: .never, isDirty: false, nextFree: next)
       }
       state[2] = 1
       state[3] = UInt(Self.slotCount)
-      HardwareMemory.storeReleasing(UInt(bitPattern: memory), to: baseWord)
+      Memory.storeReleasing(UInt(bitPattern: memory), to: baseWord)
       return true
     }
   }
@@ -110,7 +110,7 @@ package struct GuardPages {
   }
 
   /// Makes a live block a freed one. Of any number of threads that try, one has it.
-  package func release(_ user: UserPointer, by site: Site) -> GuardedBlocks.Release {
+  package func release(_ user: UserPointer, by site: Site) -> GuardedBlocks<Memory>.Release {
     guard let slot = slot(at: user.address) else { return .unknown }
     return lock.withLock {
       guard var record = known(user, slot) else { return .unknown }

@@ -1,6 +1,3 @@
-import CAshlar
-import Synchronization
-
 /// One reserved stretch of address space that all small and medium blocks lie in, and the tables beside it.
 ///
 /// `address - base < bytes` is the whole test for "ours", and no test reads through a foreign pointer. The region
@@ -9,12 +6,12 @@ import Synchronization
 ///
 /// Where the system counts every writable page against a limit (`vm.overcommit_memory=2`), units become writable
 /// only when they are first handed out.
-package struct Region {
+package struct Region<Memory: SharedMemory> {
   package let base: UInt
   package let unitCount: Int
   package let tags: UnsafeMutablePointer<UInt8>
   package let descriptors: UnsafeMutableRawPointer
-  package let bitmaps: UnsafeMutablePointer<UInt64>
+  package let bitmaps: UnsafeMutableRawPointer
   /// Where the level that hands out units keeps its records.
   package let unitRecords: UnsafeMutableRawPointer
   /// Whether units must be made writable before use, and a byte a unit saying that it is done.
@@ -22,9 +19,9 @@ package struct Region {
   private let reservation: UnsafeMutableRawPointer
   private let reservedBytes: Int
 
-  private static let alignment = 2 << 20
+  private static var alignment: Int { 2 << 20 }
   /// A region is a multiple of this, so that every table beside it begins at a line of its own.
-  private static let smallest = 4 << 20
+  private static var smallest: Int { 4 << 20 }
 
   package var bytes: Int { unitCount * RegionLayout.unitBytes }
 
@@ -66,7 +63,7 @@ package struct Region {
     table += tagBytes
     descriptors = table
     table += descriptorBytes
-    bitmaps = table.assumingMemoryBound(to: UInt64.self)
+    bitmaps = table
     table += bitmapBytes
     unitRecords = table
     table += recordBytes
@@ -96,7 +93,7 @@ package struct Region {
     return writable(UnsafeMutableRawPointer(bitPattern: address(ofUnit: unit)).unsafelyUnwrapped, RegionLayout.unitBytes)
       && writable(UnsafeMutableRawPointer(tags) + RegionLayout.unitBytes / 16 * unit, RegionLayout.unitBytes / 16)
       && writable(descriptors + page * RegionLayout.descriptorBytes, RegionLayout.pagesPerUnit * RegionLayout.descriptorBytes)
-      && writable(UnsafeMutableRawPointer(bitmaps) + page * RegionLayout.bitmapBytes, RegionLayout.pagesPerUnit * RegionLayout.bitmapBytes)
+      && writable(bitmaps + page * RegionLayout.bitmapBytes, RegionLayout.pagesPerUnit * RegionLayout.bitmapBytes)
   }
 
   private func writable(_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
@@ -124,20 +121,20 @@ package struct Region {
 
   /// The tag of the granule that `address` lies in. The address is one of the region.
   @inline(__always)
-  package func tag(at address: UInt) -> Tag { Tag(tags[granule(address)]) }
+  package func tag(at address: UInt) -> Tag { Tag(Memory.load(byte(address))) }
 
   @inline(__always)
-  package func setTag(_ tag: Tag, at block: BlockBase) { tags[granule(block.address)] = tag.value }
+  package func setTag(_ tag: Tag, at block: BlockBase) { Memory.store(tag.value, to: byte(block.address)) }
 
   /// Changes a tag in one atomic step; false, and no change, when it was not `expected`.
   package func exchangeTag(_ expected: Tag, for desired: Tag, at block: BlockBase) -> Bool {
-    let byte = UnsafeMutableRawPointer(tags + granule(block.address)).assumingMemoryBound(to: Atomic<UInt8>.self)
-    return byte.pointee.compareExchange(
-      expected: expected.value, desired: desired.value, ordering: .acquiringAndReleasing).exchanged
+    Memory.compareExchange(byte(block.address), expected: expected.value, desired: desired.value)
   }
 
   @inline(__always)
-  private func granule(_ address: UInt) -> Int { Int(bitPattern: (address &- base) &>> RegionLayout.granuleShift) }
+  private func byte(_ address: UInt) -> SharedByte {
+    SharedByte(tags + Int(bitPattern: (address &- base) &>> RegionLayout.granuleShift))
+  }
 
   /// Drops the contents of a run of pages, and of their tags, none of which says live. The run has no owner but the
   /// caller. False when the system refuses; the contents are then what they were.
