@@ -47,7 +47,7 @@ import Testing
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
       let block = ashlarMalloc(700 << 10)
       ashlarFree(block)
-      Heap.shared!.pointee.reclaim()
+      ProcessHeap.shared!.pointee.reclaim()
       ashlarFree(block)
     }
     #expect(line(result)
@@ -106,7 +106,7 @@ import Testing
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
       let block = ashlarMalloc(64)!
       ashlarFree(block)
-      let bin = ThreadCache.current.bin(SizeClass(holding: 64))
+      let bin = ThreadCache<HardwareMemory>.current.bin(SizeClass(holding: 64))
       bin[bin.count] = UInt(bitPattern: block)
       bin.count += 1
       _ = ashlarMalloc(64)

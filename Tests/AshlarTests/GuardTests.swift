@@ -90,7 +90,7 @@ import Testing
     await #expect(processExitsWith: .success) {
       PoolAllocator.guards = .init(pages: 1)
       let pool = PoolAllocator()
-      for _ in 0..<(2 * GuardPages.slotCount) {
+      for _ in 0..<(2 * GuardPages<HardwareMemory>.slotCount) {
         let block = try pool.allocateZeroed(size: 1000)
         for offset in 0..<1000 { precondition(block.load(fromByteOffset: offset, as: UInt8.self) == 0) }
         block.initializeMemory(as: UInt8.self, repeating: 7, count: 1000)
@@ -168,7 +168,7 @@ import Testing
       for _ in 0..<rounds {
         let block = try pool.allocate(size: 48)
         // 48 B is a class of its own; only a guarded block has exactly what was asked for elsewhere.
-        if Heap.ready.pointee.guardRecord(UserPointer(block)) != nil { taken += 1 }
+        if ProcessHeap.ready.pointee.guardRecord(UserPointer(block)) != nil { taken += 1 }
         pool.deallocate(block)
       }
       precondition(taken > 280 && taken < 520, "\(taken) of \(rounds)")
@@ -186,7 +186,7 @@ import Testing
       let start = System.milliseconds
       for _ in 0..<200_000 { PoolAllocator().deallocate(try PoolAllocator().allocate(size: 48)) }
       let milliseconds = Int(System.milliseconds - start)
-      let samples = Heap.ready.pointee.policy.pageSamples
+      let samples = ProcessHeap.ready.pointee.policy.pageSamples
       precondition(samples > 0 && samples <= milliseconds + 1, "\(samples) samples in \(milliseconds) ms")
       precondition(PoolAllocator().statistics().total.allocations == 200_000)
     }

@@ -6,8 +6,8 @@ import Testing
 
 @Suite struct RecordTests {
   @Test(arguments: 0..<5) func `the address table agrees with a dictionary`(seed: Int) {
-    let memory = ZeroedMemory(bytes: AddressTable<Int>.bytes)
-    let table = AddressTable<Int>(state: memory.start.assumingMemoryBound(to: UInt.self))
+    let memory = ZeroedMemory(bytes: AddressTable<HardwareMemory, Int>.bytes)
+    let table = AddressTable<HardwareMemory, Int>(state: PlainPointer(memory.start))
     var model: [UInt: Int] = [:]
     var generator = SeededGenerator(seed: UInt64(seed))
     for step in 0..<20_000 {
@@ -28,8 +28,8 @@ import Testing
   }
 
   @Test func `direct mappings are aligned, resized, listed and given back`() throws {
-    let memory = ZeroedMemory(bytes: DirectMappings.bytes)
-    let direct = DirectMappings(state: memory.start, hugePages: true)
+    let memory = ZeroedMemory(bytes: DirectMappings<HardwareMemory>.bytes)
+    let direct = DirectMappings<HardwareMemory>(state: memory.start, hugePages: true)
     for exponent in 0...30 {
       let base = try #require(direct.allocate(size: 5000, alignment: 1 << exponent)?.base)
       #expect(base.address % (1 << exponent) == 0)
@@ -52,7 +52,7 @@ import Testing
   }
 
   @Test func `the empty cache has nothing and takes nothing`() {
-    let empty = ThreadCache(ashlar_no_cache())
+    let empty = ThreadCache<HardwareMemory>(ashlar_no_cache())
     for size: UInt in 0...1024 { #expect(empty.bin(routing: size).count == 0) }
     for value in 0...255 { #expect(empty.bin(routing: Tag(UInt8(value))).capacity == 0) }
     // The C struct reaches exactly as far as the routes do.
@@ -60,14 +60,14 @@ import Testing
   }
 
   @Test func `routes lead to the bin of the class, or nowhere`() {
-    let memory = ZeroedMemory(bytes: ThreadCache.bytes)
-    let cache = ThreadCache(memory.start)
+    let memory = ZeroedMemory(bytes: ThreadCache<HardwareMemory>.bytes)
+    let cache = ThreadCache<HardwareMemory>(memory.start)
     cache.lay { 2 * $0.batch }
     for open in [true, false, true] {
       cache.setRoutes(open: open)
       for size: UInt in 0...1024 {
-        let expected = cache.bin(SizeClass(holding: Int(size))).slots
-        #expect((cache.bin(routing: size).slots == expected) == open)
+        let expected = cache.bin(SizeClass(holding: Int(size))).address
+        #expect((cache.bin(routing: size).address == expected) == open)
       }
       for value in 0...255 {
         let tag = Tag(UInt8(value))
@@ -75,7 +75,7 @@ import Testing
           #expect(cache.bin(routing: tag).capacity == 0)
           continue
         }
-        #expect((cache.bin(routing: tag).slots == cache.bin(sizeClass).slots) == open)
+        #expect((cache.bin(routing: tag).address == cache.bin(sizeClass).address) == open)
       }
     }
   }
@@ -83,9 +83,9 @@ import Testing
   @Test func `a full magazine travels through the stack of its class`() throws {
     let fixture = LayerFixture(mebibytes: 8)
     let sizeClass = SizeClass(holding: 100)
-    var blocks = fixture.blocks(sizeClass, 64)
+    let blocks = fixture.blocks(sizeClass, 64)
     let magazine = try #require(fixture.depots.takeEmpty())
-    magazine.fill(from: &blocks, 64)
+    magazine.fill(64) { blocks[$0] }
     #expect(fixture.depots.put(magazine, sizeClass) == 1 && fixture.depots.blockCount(sizeClass) == 64)
     #expect(fixture.depots.holds(BlockBase(address: blocks[63]), sizeClass))
     #expect(fixture.depots.take(SizeClass(holding: 200)) == nil)

@@ -37,11 +37,11 @@ import Testing
 
   @Test(arguments: 0..<SizeClass.count) func `batches and slabs fit`(index: Int) {
     let sizeClass = SizeClass(index: index)
-    let slabBytes = Region.pageBytes << sizeClass.slabOrder
-    #expect((1...Magazine.capacity).contains(sizeClass.batch))
-    #expect(slabBytes <= Region.unitBytes && slabBytes >= sizeClass.size)
-    #expect(slabBytes / sizeClass.size >= 8 || slabBytes == Region.unitBytes)
-    #expect(slabBytes / sizeClass.size <= Region.bitmapBytes * 8)
+    let slabBytes = RegionLayout.pageBytes << sizeClass.slabOrder
+    #expect((1...SizeClass.largestBatch).contains(sizeClass.batch))
+    #expect(slabBytes <= RegionLayout.unitBytes && slabBytes >= sizeClass.size)
+    #expect(slabBytes / sizeClass.size >= 8 || slabBytes == RegionLayout.unitBytes)
+    #expect(slabBytes / sizeClass.size <= RegionLayout.bitmapBytes * 8)
   }
 
   @Test func `every tag says what it was made from`() {

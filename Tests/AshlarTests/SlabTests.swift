@@ -10,14 +10,14 @@ import Testing
     let slab = try #require(fixture.pool.take(order: sizeClass.slabOrder))
     slab.open(for: sizeClass)
     let count = slab.blockCount
-    var blocks = [UInt](repeating: 0, count: count + 1)
-    #expect(slab.take(count + 1, into: &blocks) == count && slab.homeCount == 0)
+    var blocks: [UInt] = []
+    #expect(slab.take(count + 1, { blocks.append($0) }) == count && blocks.count == count && slab.homeCount == 0)
     let start = fixture.region.address(ofPage: slab.page)
     for number in 0..<count {
       #expect(blocks[number] == start + UInt(number * sizeClass.size))
       #expect(fixture.region.tag(at: blocks[number]) == .free(sizeClass))
     }
-    #expect(blocks[count - 1] + UInt(sizeClass.size) <= start + UInt(slab.pages.count * Region.pageBytes))
+    #expect(blocks[count - 1] + UInt(sizeClass.size) <= start + UInt(slab.pages.count * RegionLayout.pageBytes))
     for number in (0..<count).shuffled() {
       let block = BlockBase(address: blocks[number])
       #expect(!slab.isHome(block) && slab.giveBack(block) && slab.isHome(block) && !slab.giveBack(block))
@@ -32,7 +32,7 @@ import Testing
     for index in 0..<SizeClass.count where index == 0 || index >= 15 {
       let sizeClass = SizeClass(index: index)
       let blocks = fixture.blocks(sizeClass, (4 << 20) / 16)
-      let pages = Set(blocks.map { $0 / UInt(Region.pageBytes) })
+      let pages = Set(blocks.map { $0 / UInt(RegionLayout.pageBytes) })
       #expect(pages.count >= 4)
       if index == 0 { first = pages } else { #expect(pages.isSubset(of: first)) }
       #expect(fixture.giveBack(sizeClass, blocks.shuffled()) == nil)

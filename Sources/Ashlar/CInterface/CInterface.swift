@@ -12,7 +12,7 @@ private let EINVAL: Int32 = 22
 /// - Returns: `size` bytes aligned to 16, or null with ENOMEM. A size of 0 gets a block of its own. O(1).
 @c(ashlar_malloc)
 public func ashlarMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
-  HotPath.allocate(
+  HotPath<HardwareMemory>.allocate(
     size, larger: { largerMalloc(size) }, otherwise: { slowMalloc(size) },
     twice: { mallocAfterHandingOutTwice(size, $0) })
 }
@@ -20,14 +20,14 @@ public func ashlarMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 @inline(never)
 @c(internal_ashlar_malloc_larger)
 func largerMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
-  HotPath.allocateLarger(
+  HotPath<HardwareMemory>.allocateLarger(
     size, otherwise: { slowMalloc(size) }, twice: { mallocAfterHandingOutTwice(size, $0) })
 }
 
 /// Takes a block back; null is nothing to do. Leaves errno alone. O(1).
 @c(ashlar_free)
 public func ashlarFree(_ pointer: UnsafeMutableRawPointer?) {
-  HotPath.free(pointer, otherwise: { slowFree(pointer) })
+  HotPath<HardwareMemory>.free(pointer, otherwise: { slowFree(pointer) })
 }
 
 @inline(never)
@@ -39,21 +39,21 @@ func slowMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 @inline(never)
 @c(internal_ashlar_free)
 func slowFree(_ pointer: UnsafeMutableRawPointer?) {
-  guard pointer != nil, let heap = Heap.shared else { return }
+  guard pointer != nil, let heap = ProcessHeap.shared else { return }
   heap.pointee.free(UserPointer(pointer), site: Site(caller: ashlar_caller()))
 }
 
 @inline(never)
 @c(internal_ashlar_malloc_after_twice)
 func mallocAfterHandingOutTwice(_ size: UInt, _ address: UInt) -> UnsafeMutableRawPointer? {
-  Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+  ProcessHeap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
   return slowMalloc(size)
 }
 
 // Sizes above the largest Int come in as negative ones, which no request can have.
 @inline(__always)
 func allocateOrErrno(_ request: Request, _ caller: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  guard let user = Heap.shared?.pointee.allocate(request, site: Site(caller: caller)) else {
+  guard let user = ProcessHeap.shared?.pointee.allocate(request, site: Site(caller: caller)) else {
     ashlar_os_set_errno(ENOMEM)
     return nil
   }
@@ -65,14 +65,14 @@ func allocateOrErrno(_ request: Request, _ caller: UnsafeMutableRawPointer?) -> 
 public func ashlarCalloc(_ count: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
   let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
   guard !overflow else { return outOfMemory() }
-  guard let block = HotPath.allocate(bytes, larger: { nil }, otherwise: { nil }, twice: refuse)
+  guard let block = HotPath<HardwareMemory>.allocate(bytes, larger: { nil }, otherwise: { nil }, twice: refuse)
   else { return slowCalloc(bytes, ashlar_caller()) }
   block.initializeMemory(as: UInt8.self, repeating: 0, count: Int(bitPattern: bytes))
   return block
 }
 
 private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
-  Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+  ProcessHeap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
   return nil
 }
 
@@ -100,7 +100,7 @@ public func ashlarRealloc(_ pointer: UnsafeMutableRawPointer?, _ size: UInt) -> 
 private func resized(
   _ pointer: UnsafeMutableRawPointer?, _ size: UInt, _ caller: UnsafeMutableRawPointer?
 ) -> UnsafeMutableRawPointer? {
-  guard let heap = Heap.shared else { return outOfMemory() }
+  guard let heap = ProcessHeap.shared else { return outOfMemory() }
   let request = Request(size: Int(bitPattern: size))
   switch heap.pointee.reallocate(UserPointer(pointer), request, site: Site(caller: caller)) {
   case .done(let user): return user.raw
@@ -131,7 +131,7 @@ private func aligned(
     return nil
   }
   let request = Request(size: Int(bitPattern: size), alignment: alignment.value)
-  guard let user = Heap.shared?.pointee.allocate(request, site: Site(caller: caller)) else {
+  guard let user = ProcessHeap.shared?.pointee.allocate(request, site: Site(caller: caller)) else {
     error = ENOMEM
     return nil
   }
@@ -194,7 +194,7 @@ public func ashlarPvalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 /// As `ashlar_free`; it is a fault when the block is smaller than `size` (C23).
 @c(ashlar_free_sized)
 public func ashlarFreeSized(_ pointer: UnsafeMutableRawPointer?, _ size: UInt) {
-  guard pointer != nil, let heap = Heap.shared else { return }
+  guard pointer != nil, let heap = ProcessHeap.shared else { return }
   heap.pointee.free(
     UserPointer(pointer), size: Int(bitPattern: size), operation: .sizedFree, site: Site(caller: ashlar_caller()))
 }
@@ -209,7 +209,7 @@ public func ashlarFreeAlignedSized(_ pointer: UnsafeMutableRawPointer?, _ alignm
 ///   `pointer` is no live block, and 0 is returned then if the handler returns.
 @c(ashlar_malloc_usable_size)
 public func ashlarMallocUsableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt {
-  guard pointer != nil, let heap = Heap.shared else { return 0 }
+  guard pointer != nil, let heap = ProcessHeap.shared else { return 0 }
   return UInt(bitPattern: heap.pointee.usableSize(UserPointer(pointer)))
 }
 
@@ -218,7 +218,7 @@ public func ashlarMallocUsableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt 
 /// - Returns: 1, as the C library does when it has given memory back.
 @c(ashlar_malloc_trim)
 public func ashlarMallocTrim(_ pad: UInt) -> Int32 {
-  Heap.shared?.pointee.trim()
+  ProcessHeap.shared?.pointee.trim()
   return 1
 }
 
@@ -231,7 +231,7 @@ public func ashlarSetFaultHandler(_ handler: ashlar_fault_handler?) { Fault.hand
 /// - Returns: 1 when all of the allocator's records agree. The threads must be quiet.
 @c(ashlar_check_invariants)
 public func ashlarCheckInvariants() -> Int32 {
-  guard let heap = Heap.shared else { return 1 }
+  guard let heap = ProcessHeap.shared else { return 1 }
   return heap.pointee.checkInvariants() ? 1 : 0
 }
 
@@ -239,19 +239,19 @@ public func ashlarCheckInvariants() -> Int32 {
 /// for none, 1 for all.
 @c(ashlar_guard)
 public func ashlarGuard(_ canaries: UInt32, _ pages: UInt32) {
-  Heap.shared?.pointee.setGuards(canaries: Int(canaries), pages: Int(pages))
+  ProcessHeap.shared?.pointee.setGuards(canaries: Int(canaries), pages: Int(pages))
 }
 
 /// Prints the counters of each level and class in use to standard error.
 @c(ashlar_print_statistics)
-public func ashlarPrintStatistics() { Heap.shared?.pointee.printStatistics() }
+public func ashlarPrintStatistics() { ProcessHeap.shared?.pointee.printStatistics() }
 
 /// Switches the recording of allocation sites on (1) or off (0).
 @c(ashlar_track)
-public func ashlarTrack(_ on: Int32) { Heap.shared?.pointee.setTracking(on != 0) }
+public func ashlarTrack(_ on: Int32) { ProcessHeap.shared?.pointee.setTracking(on != 0) }
 
 /// Prints live blocks grouped by site to standard error.
 ///
 /// - Returns: how many blocks allocated while tracking was on are live.
 @c(ashlar_report_leaks)
-public func ashlarReportLeaks() -> UInt { UInt(bitPattern: Heap.shared?.pointee.tracker.report() ?? 0) }
+public func ashlarReportLeaks() -> UInt { UInt(bitPattern: ProcessHeap.shared?.pointee.tracker.report() ?? 0) }

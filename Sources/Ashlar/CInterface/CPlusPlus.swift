@@ -7,21 +7,21 @@
   /// operator new(size)
   @c(ashlar_new)
   public func ashlarNew(_ size: UInt) -> UnsafeMutableRawPointer? {
-    HotPath.allocate(
+    HotPath<HardwareMemory>.allocate(
       size, larger: { largerNew(size) }, otherwise: { slowNew(size, ashlar_caller()) }, twice: { newAfterHandingOutTwice(size, $0) })
   }
 
   @inline(never)
   @c(internal_ashlar_new_larger)
   func largerNew(_ size: UInt) -> UnsafeMutableRawPointer? {
-    HotPath.allocateLarger(
+    HotPath<HardwareMemory>.allocateLarger(
       size, otherwise: { slowNew(size, ashlar_caller()) }, twice: { newAfterHandingOutTwice(size, $0) })
   }
 
   @inline(never)
   @c(internal_ashlar_new_after_twice)
   func newAfterHandingOutTwice(_ size: UInt, _ address: UInt) -> UnsafeMutableRawPointer? {
-    Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+    ProcessHeap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
     return slowNew(size, ashlar_caller())
   }
 

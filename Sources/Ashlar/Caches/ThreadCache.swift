@@ -9,7 +9,7 @@ import CAshlar
 ///
 /// Owned by one thread. Others only read counts, and slots for a report, and write routes; these are therefore
 /// relaxed atomics, which cost nothing. The memory is metadata and never unmapped.
-package struct ThreadCache {
+package struct ThreadCache<Memory: SharedMemory> {
   package let address: UnsafeMutableRawPointer
 
   @inline(__always)
@@ -17,28 +17,28 @@ package struct ThreadCache {
 
   // The layout, in bytes. `ashlar_empty_cache` has the same one, up to the table of bins.
   private enum Offset {
-    static let nextCache = 32
-    static let owned = 40
-    static let armed = 48
-    static let random = 56
-    static let sizeRoutes = 64
-    static let tagRoutes = 640
-    static let bins = 2688
-    static let firstBin = 3264
+    static var nextCache: Int { 32 }
+    static var owned: Int { 40 }
+    static var armed: Int { 48 }
+    static var random: Int { 56 }
+    static var sizeRoutes: Int { 64 }
+    static var tagRoutes: Int { 640 }
+    static var bins: Int { 2688 }
+    static var firstBin: Int { 3264 }
   }
 
   /// The largest size with a route of its own.
-  package static let routedSize = 1024
+  package static var routedSize: Int { 1024 }
 
   package static var bytes: Int {
     var total = Offset.firstBin
-    for index in 0..<SizeClass.count { total += Bin.bytes(SizeClass(index: index)) }
+    for index in 0..<SizeClass.count { total += Bin<Memory>.bytes(SizeClass(index: index)) }
     return total
   }
 
   /// The calling thread's cache; the empty one if it has none.
   @inline(__always)
-  package static var current: ThreadCache { ThreadCache(ashlar_cache().unsafelyUnwrapped) }
+  package static var current: ThreadCache { ThreadCache(Memory.cache) }
 
   package var isEmptyCache: Bool { address == ashlar_no_cache() }
 
@@ -50,21 +50,21 @@ package struct ThreadCache {
   }
 
   @inline(__always)
-  private func follow(_ table: Int, _ index: Int) -> Bin {
-    Bin(UnsafeMutableRawPointer(bitPattern: HardwareMemory.load(route(table, index))).unsafelyUnwrapped)
+  private func follow(_ table: Int, _ index: Int) -> Bin<Memory> {
+    Bin(UnsafeMutableRawPointer(bitPattern: Memory.load(route(table, index))).unsafelyUnwrapped)
   }
 
   /// The bin to allocate `size` bytes from, at most `routedSize`.
   @inline(__always)
-  package func bin(routing size: UInt) -> Bin { follow(Offset.sizeRoutes, Int(bitPattern: (size &+ 15) &>> 4)) }
+  package func bin(routing size: UInt) -> Bin<Memory> { follow(Offset.sizeRoutes, Int(bitPattern: (size &+ 15) &>> 4)) }
 
   /// The bin that a block with this tag is freed to.
   @inline(__always)
-  package func bin(routing tag: Tag) -> Bin { follow(Offset.tagRoutes, Int(tag.value)) }
+  package func bin(routing tag: Tag) -> Bin<Memory> { follow(Offset.tagRoutes, Int(tag.value)) }
 
   /// The bin of a class, whatever the routes say.
   @inline(__always)
-  package func bin(_ sizeClass: SizeClass) -> Bin { follow(Offset.bins, sizeClass.index) }
+  package func bin(_ sizeClass: SizeClass) -> Bin<Memory> { follow(Offset.bins, sizeClass.index) }
 
   /// Sets up bins and routes in zeroed memory, the routes closed. `capacity` answers how many blocks a bin of a class
   /// may hold, at most two magazines.
@@ -72,11 +72,11 @@ package struct ThreadCache {
     var next = address + Offset.firstBin
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
-      HardwareMemory.store(UInt(bitPattern: next), to: route(Offset.bins, index))
+      Memory.store(UInt(bitPattern: next), to: route(Offset.bins, index))
       bin(sizeClass).capacity = UInt(capacity(sizeClass))
-      next += Bin.bytes(sizeClass)
+      next += Bin<Memory>.bytes(sizeClass)
     }
-    for tag in 0..<256 { HardwareMemory.store(UInt(bitPattern: address), to: route(Offset.tagRoutes, tag)) }
+    for tag in 0..<256 { Memory.store(UInt(bitPattern: address), to: route(Offset.tagRoutes, tag)) }
     setRoutes(open: false)
   }
 
@@ -93,8 +93,8 @@ package struct ThreadCache {
   }
 
   private func setRoute(_ route: SharedWord, to sizeClass: SizeClass, _ open: Bool) {
-    let bin = HardwareMemory.load(self.route(Offset.bins, sizeClass.index))
-    HardwareMemory.store(open ? bin : UInt(bitPattern: address), to: route)
+    let bin = Memory.load(self.route(Offset.bins, sizeClass.index))
+    Memory.store(open ? bin : UInt(bitPattern: address), to: route)
   }
 
   // MARK: Registry
@@ -108,20 +108,20 @@ package struct ThreadCache {
 
   /// One block in how many its bins are armed for; 0 for none. The owner's alone.
   package var armedInterval: UInt {
-    get { HardwareMemory.load(SharedWord(address + Offset.armed)) }
-    nonmutating set { HardwareMemory.store(newValue, to: SharedWord(address + Offset.armed)) }
+    get { Memory.load(SharedWord(address + Offset.armed)) }
+    nonmutating set { Memory.store(newValue, to: SharedWord(address + Offset.armed)) }
   }
 
   /// The next of a sequence of random words (xorshift64*, Marsaglia 2003, Vigna 2016). The owner's alone.
   package func nextRandom() -> UInt {
     let word = SharedWord(address + Offset.random)
-    var state = HardwareMemory.load(word)
+    var state = Memory.load(word)
     // Caches are apart by their addresses, processes by their secret.
-    if state == 0 { state = (System.random ^ UInt(bitPattern: address)) | 1 }
+    if state == 0 { state = (Memory.random ^ UInt(bitPattern: address)) | 1 }
     state ^= state &>> 12
     state ^= state &<< 25
     state ^= state &>> 27
-    HardwareMemory.store(state, to: word)
+    Memory.store(state, to: word)
     return state &* 0x2545_F491_4F6C_DD1D
   }
 
@@ -132,15 +132,15 @@ package struct ThreadCache {
   }
 
   /// Arms one bin for its next turn.
-  package func arm(_ bin: Bin, interval: UInt) {
+  package func arm(_ bin: Bin<Memory>, interval: UInt) {
     let turn = interval == 0 ? 0 : 1 + nextRandom() % (2 * interval - 1)
     bin.arm(turn: turn, wasArmed: armedInterval != 0)
   }
 }
 
 /// The blocks of one class in a thread's cache.
-package struct Bin {
-  private let address: UnsafeMutableRawPointer
+package struct Bin<Memory: SharedMemory> {
+  package let address: UnsafeMutableRawPointer
 
   @inline(__always)
   package init(_ address: UnsafeMutableRawPointer) { self.address = address }
@@ -157,42 +157,42 @@ package struct Bin {
   /// Blocks in the bin.
   @inline(__always)
   package var count: UInt {
-    get { HardwareMemory.load(countWord) }
-    nonmutating set { HardwareMemory.store(newValue, to: countWord) }
+    get { Memory.load(countWord) }
+    nonmutating set { Memory.store(newValue, to: countWord) }
   }
 
   /// Blocks that it may hold. Set before the cache has its first owner, and never changed.
   @inline(__always)
   package var capacity: UInt {
-    get { (address + 8).assumingMemoryBound(to: UInt.self).pointee }
-    nonmutating set { (address + 8).assumingMemoryBound(to: UInt.self).pointee = newValue }
+    get { PlainPointer<Memory, UInt>(address)[1] }
+    nonmutating set { PlainPointer<Memory, UInt>(address)[1] = newValue }
   }
 
   // Counts up. Where blocks are sampled it starts so that it wraps to zero at the next block to be sampled: the carry
   // is what tells the hot path.
   @inline(__always)
   private var counted: UInt {
-    get { HardwareMemory.load(allocationWord) }
-    nonmutating set { HardwareMemory.store(newValue, to: allocationWord) }
+    get { Memory.load(allocationWord) }
+    nonmutating set { Memory.store(newValue, to: allocationWord) }
   }
   // What to add to it to have all allocations.
   private var uncounted: UInt {
-    get { HardwareMemory.load(SharedWord(address + 24)) }
-    nonmutating set { HardwareMemory.store(newValue, to: SharedWord(address + 24)) }
+    get { Memory.load(SharedWord(address + 24)) }
+    nonmutating set { Memory.store(newValue, to: SharedWord(address + 24)) }
   }
 
   /// Allocations ever made from it.
   package var allocations: UInt { counted &+ uncounted }
 
   @inline(__always)
-  package var slots: UnsafeMutablePointer<UInt> {
-    (address + Self.headerBytes).assumingMemoryBound(to: UInt.self)
+  private func slot(_ index: UInt) -> SharedWord {
+    SharedWord((address + Self.headerBytes).assumingMemoryBound(to: UInt.self) + Int(bitPattern: index))
   }
 
   @inline(__always)
   package subscript(index: UInt) -> UInt {
-    get { HardwareMemory.load(SharedWord(slots + Int(bitPattern: index))) }
-    nonmutating set { HardwareMemory.store(newValue, to: SharedWord(slots + Int(bitPattern: index))) }
+    get { Memory.load(slot(index)) }
+    nonmutating set { Memory.store(newValue, to: slot(index)) }
   }
 
   /// Takes the block put in last; nil when the bin is empty, or when the next block is to be sampled.
@@ -200,7 +200,7 @@ package struct Bin {
   package func pop() -> UInt? {
     let (left, isEmpty) = count.subtractingReportingOverflow(1)
     guard !isEmpty else { return nil }
-    guard ashlar_count(allocationWord.address) == 0 else { return nil }
+    guard !Memory.count(allocationWord) else { return nil }
     count = left
     return self[left]
   }

@@ -5,14 +5,14 @@ package struct Depots<Memory: SharedMemory> {
   package typealias Stack = TaggedStack<Memory, MagazineLinks>
 
   private let heads: UnsafeMutableRawPointer
-  private let metadata: MetadataMemory
+  private let metadata: MetadataMemory<Memory>
   /// Bytes of blocks that one class keeps here before magazines go back to the slabs.
   private let limitBytes: Int
 
   package static var bytes: Int { (SizeClass.count + 1) * SharedPair.bytes }
 
   /// `heads` is `bytes` long, 64-byte aligned and zero.
-  package init(heads: UnsafeMutableRawPointer, metadata: MetadataMemory, limitBytes: Int) {
+  package init(heads: UnsafeMutableRawPointer, metadata: MetadataMemory<Memory>, limitBytes: Int) {
     self.heads = heads
     self.metadata = metadata
     self.limitBytes = limitBytes
@@ -33,15 +33,15 @@ package struct Depots<Memory: SharedMemory> {
   package func blockCount(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(blocks(sizeClass))) }
 
   /// Puts a full magazine on its class's stack, and gives up its ownership. Answers the depth reached.
-  package func put(_ magazine: Magazine, _ sizeClass: SizeClass) -> Int {
+  package func put(_ magazine: Magazine<Memory>, _ sizeClass: SizeClass) -> Int {
     Memory.add(UInt(magazine.count), to: blocks(sizeClass))
     return full(sizeClass).push(magazine.address)
   }
 
   /// Takes the full magazine put last, which the caller then owns; nil when there is none.
-  package func take(_ sizeClass: SizeClass) -> Magazine? {
+  package func take(_ sizeClass: SizeClass) -> Magazine<Memory>? {
     guard let node = full(sizeClass).pop() else { return nil }
-    let magazine = Magazine(node)
+    let magazine = Magazine<Memory>(node)
     Memory.add(0 &- UInt(magazine.count), to: blocks(sizeClass))
     return magazine
   }
@@ -53,13 +53,13 @@ package struct Depots<Memory: SharedMemory> {
   }
 
   /// An empty magazine that the caller owns; nil when the system has no memory for a new one.
-  package func takeEmpty() -> Magazine? {
+  package func takeEmpty() -> Magazine<Memory>? {
     if let node = empty.pop() { return Magazine(node) }
-    return metadata.take(Magazine.bytes).map { Magazine(UInt(bitPattern: $0)) }
+    return metadata.take(Magazine<Memory>.bytes).map { Magazine(UInt(bitPattern: $0)) }
   }
 
   /// Puts a magazine away whose blocks have gone elsewhere.
-  package func discard(_ magazine: Magazine) {
+  package func discard(_ magazine: Magazine<Memory>) {
     magazine.count = 0
     empty.push(magazine.address)
   }
@@ -69,7 +69,7 @@ package struct Depots<Memory: SharedMemory> {
   package func drain(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) -> BlockBase? {
     var twice: BlockBase?
     while let magazine = take(sizeClass) {
-      twice = slabs.giveBack(sizeClass, magazine.slots, magazine.count) ?? twice
+      twice = slabs.giveBack(sizeClass, magazine.count) { magazine.slots[$0] } ?? twice
       discard(magazine)
     }
     return twice
@@ -84,7 +84,7 @@ package struct Depots<Memory: SharedMemory> {
   package func holds(_ block: BlockBase, _ sizeClass: SizeClass) -> Bool {
     var found = false
     full(sizeClass).visit { node in
-      found = Magazine(node).holds(block)
+      found = Magazine<Memory>(node).holds(block)
       return !found
     }
     return found

@@ -2,17 +2,16 @@
 ///
 /// A magazine lies in metadata memory, never in a user's, and is never unmapped. It is owned by one thread at a
 /// time: whoever popped it, until it is pushed.
-package struct Magazine {
-  package static let capacity = 64
+package struct Magazine<Memory: SharedMemory> {
   /// Header line, then the slots.
-  package static let bytes = 64 + capacity * 8
+  package static var bytes: Int { 64 + SizeClass.largestBatch * 8 }
 
   package let address: UInt
 
   package init(_ address: UInt) { self.address = address }
 
-  private var words: UnsafeMutablePointer<UInt> {
-    UnsafeMutablePointer(bitPattern: address).unsafelyUnwrapped
+  private var words: PlainPointer<Memory, UInt> {
+    PlainPointer(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
   }
 
   /// Blocks in it.
@@ -22,16 +21,16 @@ package struct Magazine {
   }
 
   /// Addresses of the blocks, the first `count` of them valid.
-  package var slots: UnsafeMutablePointer<UInt> { words + 8 }
+  package var slots: PlainPointer<Memory, UInt> { words + 8 }
 
-  /// Fills an empty magazine with `count` blocks.
-  package func fill(from blocks: UnsafeMutablePointer<UInt>, _ count: Int) {
-    slots.update(from: blocks, count: count)
+  /// Fills an empty magazine with `count` blocks, whose addresses `block` answers by number.
+  package func fill(_ count: Int, _ block: (Int) -> UInt) {
+    for index in 0..<count { slots[index] = block(index) }
     self.count = count
   }
 
   package func holds(_ block: BlockBase) -> Bool {
-    for index in 0..<min(count, Self.capacity) where slots[index] == block.address { return true }
+    for index in 0..<min(count, SizeClass.largestBatch) where slots[index] == block.address { return true }
     return false
   }
 }
@@ -48,8 +47,11 @@ package struct MagazineLinks: StackLinks {
 }
 
 extension SizeClass {
+  /// Slots of a magazine.
+  package static let largestBatch = 64
+
   /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
   ///
   /// About 128 KiB worth, at least one and at most 64.
-  package var batch: Int { min(max((128 << 10) / size, 1), Magazine.capacity) }
+  package var batch: Int { min(max((128 << 10) / size, 1), Self.largestBatch) }
 }

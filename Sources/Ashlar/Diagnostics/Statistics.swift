@@ -46,33 +46,32 @@ public struct Statistics: Sendable {
 }
 
 /// Counts that no other record holds: medium blocks, and small ones served without a cache.
-struct HeapCounters {
-  private let state: UnsafeMutablePointer<UInt>
+struct HeapCounters<Memory: SharedMemory> {
+  private let state: UnsafeMutableRawPointer
 
-  static let bytes = (2 * BuddyTables.orders + SizeClass.count) * 8
+  static var bytes: Int { (2 * BuddyTables.orders + SizeClass.count) * 8 }
 
   /// `state` is `bytes` long and zero.
-  init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+  init(state: UnsafeMutableRawPointer) { self.state = state }
 
-  private func allocated(_ order: Int) -> SharedWord { SharedWord(state + order) }
-  private func live(_ order: Int) -> SharedWord { SharedWord(state + BuddyTables.orders + order) }
-  private func uncached(_ sizeClass: SizeClass) -> SharedWord {
-    SharedWord(state + 2 * BuddyTables.orders + sizeClass.index)
-  }
+  private func word(_ index: Int) -> SharedWord { SharedWord(state + index * 8) }
+  private func allocated(_ order: Int) -> SharedWord { word(order) }
+  private func live(_ order: Int) -> SharedWord { word(BuddyTables.orders + order) }
+  private func uncached(_ sizeClass: SizeClass) -> SharedWord { word(2 * BuddyTables.orders + sizeClass.index) }
 
   func countMedium(_ order: Int) {
-    HardwareMemory.add(1, to: allocated(order))
-    HardwareMemory.add(1, to: live(order))
+    Memory.add(1, to: allocated(order))
+    Memory.add(1, to: live(order))
   }
-  func uncountMedium(_ order: Int) { HardwareMemory.add(UInt(bitPattern: -1), to: live(order)) }
-  func countUncached(_ sizeClass: SizeClass) { HardwareMemory.add(1, to: uncached(sizeClass)) }
+  func uncountMedium(_ order: Int) { Memory.add(UInt(bitPattern: -1), to: live(order)) }
+  func countUncached(_ sizeClass: SizeClass) { Memory.add(1, to: uncached(sizeClass)) }
 
   func medium(_ order: Int) -> Statistics.Figures {
-    let blocks = Int(bitPattern: HardwareMemory.load(live(order)))
+    let blocks = Int(bitPattern: Memory.load(live(order)))
     return Statistics.Figures(
-      allocations: Int(bitPattern: HardwareMemory.load(allocated(order))), liveBlocks: blocks,
-      liveBytes: blocks * (Region.unitBytes << order))
+      allocations: Int(bitPattern: Memory.load(allocated(order))), liveBlocks: blocks,
+      liveBytes: blocks * (RegionLayout.unitBytes << order))
   }
 
-  func uncachedAllocations(_ sizeClass: SizeClass) -> Int { Int(bitPattern: HardwareMemory.load(uncached(sizeClass))) }
+  func uncachedAllocations(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(uncached(sizeClass))) }
 }

@@ -2,7 +2,7 @@
 ///
 /// A table under a lock, in memory of its own. While it is off it costs nothing: the heap routes every call past the
 /// hot path only while it is on. Blocks allocated before it was switched on are unknown to it.
-package struct Tracker {
+package struct Tracker<Memory: SharedMemory> {
   package struct Record {
     package var site: Site
     package var size: Int
@@ -17,28 +17,28 @@ package struct Tracker {
   }
 
   // Words: lock, 1 while on, table, groups, blocks that could not be recorded.
-  private let state: UnsafeMutablePointer<UInt>
-  private let table: AddressTable<Record>
-  private let groups: AddressTable<Group>
+  private let state: PlainPointer<Memory, UInt>
+  private let table: AddressTable<Memory, Record>
+  private let groups: AddressTable<Memory, Group>
 
-  package static let bytes = 128
+  package static var bytes: Int { 128 }
 
   /// `state` is `bytes` long and zero.
   package init(state: UnsafeMutableRawPointer) {
-    self.state = state.assumingMemoryBound(to: UInt.self)
+    self.state = PlainPointer(state)
     table = AddressTable(state: self.state + 2)
     groups = AddressTable(state: self.state + 5)
   }
 
-  package var lock: Lock { Lock(SharedWord(state)) }
+  package var lock: Lock<Memory> { Lock(SharedWord(state)) }
   private var enabledWord: SharedWord { SharedWord(state + 1) }
 
-  package var isEnabled: Bool { HardwareMemory.loadAcquiring(enabledWord) != 0 }
+  package var isEnabled: Bool { Memory.loadAcquiring(enabledWord) != 0 }
 
   /// Switching off forgets every record.
   package func setEnabled(_ enabled: Bool) {
     lock.withLock {
-      HardwareMemory.storeReleasing(enabled ? 1 : 0, to: enabledWord)
+      Memory.storeReleasing(enabled ? 1 : 0, to: enabledWord)
       if !enabled {
         table.removeAll()
         state[8] = 0

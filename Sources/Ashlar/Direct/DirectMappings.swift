@@ -2,7 +2,7 @@
 ///
 /// The table decides whether an address outside the region is a block at all, so a foreign pointer is only ever
 /// compared, never read through. O(1) expected, plus the system call.
-package struct DirectMappings {
+package struct DirectMappings<Memory: SharedMemory> {
   /// One block.
   package struct Block {
     /// Bytes mapped from its address on.
@@ -25,31 +25,31 @@ package struct DirectMappings {
   }
 
   /// Blocks above this size are huge.
-  package static let hugeLimit = 1 << 30
+  package static var hugeLimit: Int { 1 << 30 }
 
-  private let state: UnsafeMutablePointer<UInt>
+  private let state: PlainPointer<Memory, UInt>
   private let hugePages: Bool
-  private let table: AddressTable<Block>
+  private let table: AddressTable<Memory, Block>
 
   // Words of `state`: lock, table, three counts for large and three for huge, then the ring of addresses given back.
   private enum Field {
-    static let table = 1
-    static let counts = 4
-    static let releasedNext = 10
-    static let released = 11
-    static let releasedCount = 128
+    static var table: Int { 1 }
+    static var counts: Int { 4 }
+    static var releasedNext: Int { 10 }
+    static var released: Int { 11 }
+    static var releasedCount: Int { 128 }
   }
 
-  package static let bytes = (Field.released + Field.releasedCount) * 8
+  package static var bytes: Int { (Field.released + Field.releasedCount) * 8 }
 
   /// `state` is `bytes` long and zero.
   package init(state: UnsafeMutableRawPointer, hugePages: Bool) {
-    self.state = state.assumingMemoryBound(to: UInt.self)
+    self.state = PlainPointer(state)
     self.hugePages = hugePages
     table = AddressTable(state: self.state + Field.table)
   }
 
-  package var lock: Lock { Lock(SharedWord(state)) }
+  package var lock: Lock<Memory> { Lock(SharedWord(state)) }
 
   // MARK: Blocks
 
@@ -65,7 +65,7 @@ package struct DirectMappings {
       return true
     }
     guard listed else {
-      System.unmap(memory, mapped)
+      Memory.unmap(memory, mapped)
       return nil
     }
     return (BlockBase(address: UInt(bitPattern: memory)), block)
@@ -99,7 +99,7 @@ package struct DirectMappings {
       return block
     }
     guard let block else { return false }
-    System.unmap(base.raw, block.mapped)
+    Memory.unmap(base.raw, block.mapped)
     return true
   }
 
@@ -187,11 +187,11 @@ package struct DirectMappings {
 
   // MARK: Counts
 
-  private func counts(_ huge: Bool) -> UnsafeMutablePointer<UInt> { state + Field.counts + (huge ? 3 : 0) }
+  private func counts(_ huge: Bool) -> PlainPointer<Memory, UInt> { state + Field.counts + (huge ? 3 : 0) }
 
   package func counts(huge: Bool) -> Counts {
     lock.withLock {
-      let counts: UnsafeMutablePointer<UInt> = counts(huge)
+      let counts: PlainPointer<Memory, UInt> = counts(huge)
       return Counts(allocations: Int(counts[0]), liveBlocks: Int(counts[1]), liveBytes: Int(counts[2]))
     }
   }
@@ -207,14 +207,14 @@ package struct DirectMappings {
   // Alignment above a page: map more, and give back what lies before and behind.
   private func map(_ bytes: Int, alignment: Int) -> UnsafeMutableRawPointer? {
     let page = System.pageBytes
-    guard alignment > page else { return System.map(bytes) }
+    guard alignment > page else { return Memory.map(bytes) }
     let (padded, overflow) = bytes.addingReportingOverflow(alignment - page)
-    guard !overflow, let start = System.map(padded) else { return nil }
+    guard !overflow, let start = Memory.map(padded) else { return nil }
     let misaligned = Int(bitPattern: UInt(bitPattern: start) & UInt(alignment - 1))
     let before = misaligned == 0 ? 0 : alignment - misaligned
     let behind = padded - before - bytes
-    if before > 0 { System.unmap(start, before) }
-    if behind > 0 { System.unmap(start + before + bytes, behind) }
+    if before > 0 { Memory.unmap(start, before) }
+    if behind > 0 { Memory.unmap(start + before + bytes, behind) }
     return start + before
   }
 
@@ -230,7 +230,7 @@ package struct DirectMappings {
         sound = sound && block.size <= block.mapped
         return true
       }
-      let (large, huge): (UnsafeMutablePointer<UInt>, UnsafeMutablePointer<UInt>) = (counts(false), counts(true))
+      let (large, huge): (PlainPointer<Memory, UInt>, PlainPointer<Memory, UInt>) = (counts(false), counts(true))
       return sound && UInt(blocks) == large[1] + huge[1] && UInt(bytes) == large[2] + huge[2]
     }
   }

@@ -7,6 +7,11 @@ package struct Request {
   package var alignment: Int
   package var zeroed = false
 
+  /// The largest request that the medium level serves, 512 MiB.
+  package static let mediumLimit = RegionLayout.unitBytes << (BuddyTables.orders - 1)
+  /// Alignments above this are served by mappings of their own.
+  package static let alignmentLimit = RegionLayout.pageBytes
+
   @inline(__always)
   package init(size: Int, alignment: Int = 1, zeroed: Bool = false) {
     self.size = size
@@ -23,16 +28,16 @@ package struct Request {
 
   // A size rounded up to a multiple of the alignment falls into a class, and an order, whose blocks are so aligned.
   var placement: Placement? {
-    guard size >= 0, size <= Int.max &- Region.pageBytes else { return nil }
-    if alignment > Heap.alignmentLimit { return .direct }
+    guard size >= 0, size <= Int.max &- RegionLayout.pageBytes else { return nil }
+    if alignment > Self.alignmentLimit { return .direct }
     let rounded = (max(size, 1) &+ (alignment &- 1)) & ~(alignment &- 1)
     if rounded <= SizeClass.largest { return .small(SizeClass(holding: rounded)) }
-    if rounded <= Heap.mediumLimit { return .medium(order: Self.order(holding: rounded)) }
+    if rounded <= Self.mediumLimit { return .medium(order: Self.order(holding: rounded)) }
     return .direct
   }
 
   private static func order(holding size: Int) -> Int {
-    let units = (size &- 1) / Region.unitBytes
+    let units = (size &- 1) / RegionLayout.unitBytes
     return Int.bitWidth &- units.leadingZeroBitCount
   }
 }
@@ -71,7 +76,7 @@ extension Heap {
       allocateSmall(sizeClass).map { Taken(base: $0, size: sizeClass.size, level: .small, tag: .free(sizeClass), isZero: false) }
     case .medium(let order):
       allocateMedium(order).map {
-        Taken(base: $0.base, size: Region.unitBytes << order, level: .medium, tag: .free(order: order), isZero: $0.isZero)
+        Taken(base: $0.base, size: RegionLayout.unitBytes << order, level: .medium, tag: .free(order: order), isZero: $0.isZero)
       }
     case .direct:
       direct.allocate(size: request.size, alignment: request.alignment).map { base, block in
@@ -116,19 +121,24 @@ extension Heap {
 
   private func takeUncached(_ sizeClass: SizeClass) -> UInt? {
     var address: UInt = 0
-    guard slabs.take(sizeClass, 1, into: &address) == 1 else { return nil }
+    guard slabs.take(sizeClass, 1, { address = $0 }) == 1 else { return nil }
     counters.countUncached(sizeClass)
     return address
   }
 
-  private func refill(_ bin: Bin, _ sizeClass: SizeClass) {
+  private func refill(_ bin: Bin<Memory>, _ sizeClass: SizeClass) {
     // All bins of a class have one capacity, and no magazine holds more than a bin does.
     if let magazine = depots.take(sizeClass) {
       for index in 0..<magazine.count { bin[UInt(index)] = magazine.slots[index] }
       bin.count = UInt(magazine.count)
       depots.discard(magazine)
     } else {
-      bin.count = UInt(slabs.take(sizeClass, min(sizeClass.batch, Int(bin.capacity)), into: bin.slots))
+      var count: UInt = 0
+      _ = slabs.take(sizeClass, min(sizeClass.batch, Int(bin.capacity))) { address in
+        bin[count] = address
+        count += 1
+      }
+      bin.count = count
     }
   }
 

@@ -18,7 +18,7 @@ extension Heap {
     let base = BlockBase(user)
     guard region.contains(base.address) else { return reportOutside(user, operation) }
     let page = region.page(of: base.address)
-    let slab = Slab(region: region, containing: page)
+    let slab = Slab<Memory>(region: region, containing: page)
     if isInUse(slab), let sizeClass = slab.sizeClass {
       reportInSlab(user, operation, slab, sizeClass)
     } else {
@@ -27,7 +27,7 @@ extension Heap {
   }
 
   // A page's descriptor is only of use while its unit was ever handed out; before that it reads as zero, no class.
-  private func isInUse(_ slab: Slab) -> Bool { slab.sizeClass != nil }
+  private func isInUse(_ slab: Slab<Memory>) -> Bool { slab.sizeClass != nil }
 
   private func reportOutside(_ user: UserPointer, _ operation: Operation) {
     var fault = Fault(operation: operation, kind: .invalidPointer, address: user.address, state: "not from this allocator")
@@ -47,7 +47,7 @@ extension Heap {
     fault.report()
   }
 
-  private func reportInSlab(_ user: UserPointer, _ operation: Operation, _ slab: Slab, _ sizeClass: SizeClass) {
+  private func reportInSlab(_ user: UserPointer, _ operation: Operation, _ slab: Slab<Memory>, _ sizeClass: SizeClass) {
     let base = BlockBase(user)
     let offset = base.address - region.address(ofPage: slab.page)
     let isStart = offset % UInt(sizeClass.size) == 0
@@ -57,7 +57,7 @@ extension Heap {
     var fault = Fault(
       operation: operation, kind: .invalidPointer, address: user.address, state: "inside a block", level: .small,
       blockSize: sizeClass.size, sizeClass: sizeClass.index)
-    if base.address % UInt(Region.granuleBytes) != 0 {
+    if base.address % UInt(RegionLayout.granuleBytes) != 0 {
       fault.state = "misaligned: no block begins here"
     } else if tag == .guarded {
       fault.state = "the base of a guarded block, not its user's pointer"
@@ -76,13 +76,13 @@ extension Heap {
     let base = BlockBase(user)
     var fault = Fault(
       operation: operation, kind: .invalidPointer, address: user.address, state: "no block: never allocated, or given back to the system", level: nil)
-    if base.address % UInt(Region.granuleBytes) != 0 {
+    if base.address % UInt(RegionLayout.granuleBytes) != 0 {
       fault.state = "misaligned: no block begins here"
     } else if region.tag(at: base.address) == .guarded {
       fault.state = "the base of a guarded block, not its user's pointer"
     } else if let block = mediumBlock(around: base) {
       fault.level = .medium
-      fault.blockSize = Region.unitBytes << block.order
+      fault.blockSize = RegionLayout.unitBytes << block.order
       fault.sizeClass = block.order
       fault.state = "inside a block"
     } else {
@@ -103,7 +103,7 @@ extension Heap {
     } else if let order = tag.order {
       fault.kind = .doubleFree
       fault.level = .medium
-      fault.blockSize = Region.unitBytes << order
+      fault.blockSize = RegionLayout.unitBytes << order
       fault.sizeClass = order
       fault.state = "already free: in the buddy system"
     }

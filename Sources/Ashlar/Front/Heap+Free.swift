@@ -38,8 +38,7 @@ extension Heap {
   /// Puts a block whose tag says free into the thread's cache, or where there is none, home.
   func stow(_ block: BlockBase, _ sizeClass: SizeClass) {
     guard let bin = cacheOfThread()?.bin(sizeClass), bin.capacity > 0 else {
-      var address = block.address
-      if let twice = slabs.giveBack(sizeClass, &address, 1) { reportHandedOutTwice(twice, sizeClass) }
+      if let twice = slabs.giveBack(sizeClass, 1, { _ in block.address }) { reportHandedOutTwice(twice, sizeClass) }
       return
     }
     if bin.count >= bin.capacity { flush(bin, sizeClass, Int(bin.capacity + 1) / 2) }
@@ -48,19 +47,19 @@ extension Heap {
   }
 
   /// Moves the `count` blocks that have been in the bin longest to the class's global stack.
-  func flush(_ bin: Bin, _ sizeClass: SizeClass, _ count: Int) {
+  func flush(_ bin: Bin<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when at least half of what it can bring is in it.
     var twice: BlockBase?
     if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), let magazine = depots.takeEmpty() {
-      magazine.fill(from: bin.slots, leaving)
+      magazine.fill(leaving) { bin[UInt($0)] }
       // What is above the limit goes on to the slabs; the magazine on top is the one just used, so it stays.
       if depots.put(magazine, sizeClass) > depots.limit(sizeClass), let surplus = depots.take(sizeClass) {
-        twice = slabs.giveBack(sizeClass, surplus.slots, surplus.count)
+        twice = slabs.giveBack(sizeClass, surplus.count) { surplus.slots[$0] }
         depots.discard(surplus)
       }
     } else {
-      twice = slabs.giveBack(sizeClass, bin.slots, leaving)
+      twice = slabs.giveBack(sizeClass, leaving) { bin[UInt($0)] }
     }
     bin.dropFirst(leaving)
     // Only now: the handler may allocate, and the bin must not offer what has left it.
@@ -68,7 +67,7 @@ extension Heap {
   }
 
   /// Empties a cache that no thread uses any more, or the caller's own.
-  func flushAll(_ cache: ThreadCache) {
+  func flushAll(_ cache: ThreadCache<Memory>) {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       let bin = cache.bin(sizeClass)
@@ -104,7 +103,7 @@ extension Heap {
       case small(SizeClass)
       case medium(order: Int)
       case direct
-      case guarded(GuardPolicy.Form)
+      case guarded(GuardForm)
     }
     var place: Place
     /// Usable bytes.
@@ -129,10 +128,10 @@ extension Heap {
     let base = BlockBase(user)
     guard region.contains(base.address) else { return findDirect(base) ?? findGuarded(user) }
     let tag = region.tag(at: base.address)
-    guard tag.isLive, base.address % UInt(Region.granuleBytes) == 0 else { return findGuarded(user) }
+    guard tag.isLive, base.address % UInt(RegionLayout.granuleBytes) == 0 else { return findGuarded(user) }
     if let sizeClass = tag.sizeClass { return Found(place: .small(sizeClass), size: sizeClass.size, level: .small) }
     guard let order = tag.order else { return nil }
-    return Found(place: .medium(order: order), size: Region.unitBytes << order, level: .medium)
+    return Found(place: .medium(order: order), size: RegionLayout.unitBytes << order, level: .medium)
   }
 
   private func findDirect(_ base: BlockBase) -> Found? {

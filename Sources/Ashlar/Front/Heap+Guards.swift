@@ -7,7 +7,7 @@ extension Heap {
   /// The form in which the next block is to be guarded; nil for none. Takes the turn.
   ///
   /// Blocks from a bin take turns by its count, so that the hot path needs nothing of its own; others by lot.
-  func guardForm(_ request: Request, _ placement: Request.Placement) -> GuardPolicy.Form? {
+  func guardForm(_ request: Request, _ placement: Request.Placement) -> GuardForm? {
     let interval = policy.interval
     guard interval != 1 else { return admitted(policy.form(cacheOfThread()?.nextRandom() ?? 0), request) }
     guard let cache = interval == 0 ? cacheIfAny() : cacheOfThread() else { return nil }
@@ -26,13 +26,13 @@ extension Heap {
 
   private static var stretch: UInt { 64 }
 
-  private func admitted(_ form: GuardPolicy.Form?, _ request: Request) -> GuardPolicy.Form? {
+  private func admitted(_ form: GuardForm?, _ request: Request) -> GuardForm? {
     guard form == .page else { return form }
     return pages.fits(size: request.size, alignment: request.alignment) && policy.admitPage() ? .page : nil
   }
 
   /// A guarded block; nil when it can't be had, and is to be served unguarded.
-  func allocateGuarded(_ form: GuardPolicy.Form, _ request: Request, _ site: Site) -> UserPointer? {
+  func allocateGuarded(_ form: GuardForm, _ request: Request, _ site: Site) -> UserPointer? {
     switch form {
     case .canary: allocateWithCanary(request, site)
     case .page: allocateBeforePage(request, site)
@@ -42,8 +42,8 @@ extension Heap {
   // MARK: Canaries
 
   private func allocateWithCanary(_ request: Request, _ site: Site) -> UserPointer? {
-    let offset = max(request.alignment, Region.granuleBytes)
-    let (size, overflow) = request.size.addingReportingOverflow(offset &+ Region.granuleBytes)
+    let offset = max(request.alignment, RegionLayout.granuleBytes)
+    let (size, overflow) = request.size.addingReportingOverflow(offset &+ RegionLayout.granuleBytes)
     guard !overflow, let taken = take(Request(size: size, alignment: offset)) else { return nil }
     setGuarded(taken)
     let user = UserPointer(taken.base, offset: UInt(offset))
@@ -59,7 +59,7 @@ extension Heap {
     }
     marks.forbid(record.zoneBefore)
     marks.forbid(record.zoneBehind)
-    marks.allocated(record.bytes, zone: Region.granuleBytes, zeroed: request.zeroed)
+    marks.allocated(record.bytes, zone: RegionLayout.granuleBytes, zeroed: request.zeroed)
     return user
   }
 
@@ -74,7 +74,7 @@ extension Heap {
       canary.seal(record.zoneBefore)
       canary.seal(record.zoneBehind)
     }
-    marks.freed(record.bytes, zone: Region.granuleBytes)
+    marks.freed(record.bytes, zone: RegionLayout.granuleBytes)
     keepOrGiveBack(record)
   }
 
@@ -132,7 +132,7 @@ extension Heap {
   // MARK: Free
 
   /// Frees a block that is, or was, guarded.
-  func freeGuarded(_ user: UserPointer, _ form: GuardPolicy.Form, _ operation: Operation, _ site: Site) {
+  func freeGuarded(_ user: UserPointer, _ form: GuardForm, _ operation: Operation, _ site: Site) {
     switch form == .page ? pages.release(user, by: site) : guarded.release(user, by: site) {
     case .unknown: reportInvalid(user, operation)
     case .alreadyFree(let record): reportFreedGuarded(record, operation)

@@ -1,69 +1,56 @@
 import CAshlar
 
-// MARK: The process-wide heap
+/// The heap that everybody in this process uses.
+package typealias ProcessHeap = Heap<HardwareMemory>
 
 extension Heap {
-  private enum Phase {
-    static var new: UInt { 0 }
-    static var ready: UInt { 2 }
-    /// Any other value: starting, with the process that does it.
-    static var starting: UInt { UInt(bitPattern: Int(ashlar_os_process())) &<< 2 | 1 }
-  }
-
-  private static var phase: SharedWord { SharedWord(ashlar_phase_word()) }
-
-  /// The process-wide heap, started by the first call; nil when the system has no memory to start it with (the next
-  /// call tries again). Many threads may make the first call at once: one starts it, the others wait.
-  @inline(__always)
-  package static var shared: UnsafePointer<Heap>? {
-    HardwareMemory.loadAcquiring(phase) == Phase.ready ? ready : started()
-  }
-
-  /// The process-wide heap, which the caller knows to have started.
+  /// The heap that `start` has made, which the caller knows to have succeeded.
   @inline(__always)
   package static var ready: UnsafePointer<Heap> {
-    UnsafePointer(ashlar_read_globals().pointee.heap.unsafelyUnwrapped.assumingMemoryBound(to: Heap.self))
+    UnsafePointer(Memory.globals.pointee.heap.unsafelyUnwrapped.assumingMemoryBound(to: Heap.self))
   }
 
-  @inline(never)
-  private static func started() -> UnsafePointer<Heap>? {
-    while true {
-      let starting = Phase.starting
-      switch HardwareMemory.compareExchange(phase, expected: Phase.new, desired: starting) {
-      case Phase.ready: return ready
-      case starting: System.yield()
-      case let found where found != Phase.new: startAnew(after: found)
-      default:
-        let succeeded = start()
-        HardwareMemory.storeReleasing(succeeded ? Phase.ready : Phase.new, to: phase)
-        guard succeeded else { return nil }
-        ready.pointee.finishStart()
-        return ready
-      }
-    }
-  }
-
-  // The child of a fork has no thread that could finish what one of its parent's had begun: it begins anew. What the
-  // parent had mapped by then is lost to it.
-  private static func startAnew(after found: UInt) {
-    _ = HardwareMemory.compareExchange(phase, expected: found, desired: Phase.new)
-  }
-
-  private static func start() -> Bool {
+  /// Makes a heap and shows it to the hot path; false when the system has no memory for one. One thread does it, once.
+  package static func start(_ switches: Switches) -> Bool {
     guard let memory = System.map(MemoryLayout<Heap>.size) else { return false }
-    guard let heap = Heap(switches: .fromEnvironment()) else {
+    guard let heap = Heap(switches: switches) else {
       System.unmap(memory, MemoryLayout<Heap>.size)
       return false
     }
     memory.initializeMemory(as: Heap.self, to: heap)
-    ashlar_write_globals().pointee.heap = memory
-    ashlar_write_globals().pointee.tags = heap.region.tags
-    ashlar_write_globals().pointee.tags_by_address = UnsafeMutablePointer(
-      bitPattern: UInt(bitPattern: heap.region.tags) &- heap.region.base >> Region.granuleShift)
-    ashlar_write_globals().pointee.region_base = heap.region.base
+    let globals = Memory.globals
+    globals.pointee.heap = memory
+    globals.pointee.tags = heap.region.tags
+    globals.pointee.tags_by_address = UnsafeMutablePointer(
+      bitPattern: UInt(bitPattern: heap.region.tags) &- heap.region.base >> RegionLayout.granuleShift)
+    globals.pointee.region_base = heap.region.base
     // Last, and releasing: whoever sees a range that is not empty sees what lies in it.
-    HardwareMemory.storeReleasing(
-      UInt(heap.region.bytes / Region.granuleBytes), to: SharedWord(ashlar_region_granules_word()))
+    Memory.storeReleasing(
+      UInt(heap.region.bytes / RegionLayout.granuleBytes), to: SharedWord(ashlar_region_granules_word(globals)))
+    return true
+  }
+}
+
+// MARK: The process-wide heap
+
+extension Heap where Memory == HardwareMemory {
+  @inline(__always)
+  private static var lazyStart: LazyStart<Memory> { LazyStart(phase: SharedWord(ashlar_phase_word(Memory.globals))) }
+
+  /// The process-wide heap, started by the first call; nil when the system has no memory to start it with (the next
+  /// call tries again). Many threads may make the first call at once.
+  @inline(__always)
+  package static var shared: UnsafePointer<Heap>? { lazyStart.isReady ? ready : started() }
+
+  @inline(never)
+  private static func started() -> UnsafePointer<Heap>? {
+    let isReady = lazyStart.ensure(
+      in: UInt(bitPattern: Int(ashlar_os_process())), start: startWithHooks, finish: { ready.pointee.finishStart() })
+    return isReady ? ready : nil
+  }
+
+  private static func startWithHooks() -> Bool {
+    guard start(.fromEnvironment()) else { return false }
     installHooks()
     return true
   }
@@ -75,5 +62,47 @@ extension Heap {
     if switches.guardInterval > 0 || switches.sampleInterval > 0 {
       setGuards(canaries: switches.guardInterval, pages: switches.sampleInterval)
     }
+  }
+}
+
+// MARK: Hooks
+
+extension Heap where Memory == HardwareMemory {
+  private static func installHooks() {
+    ashlar_install_hooks(
+      ashlar_hooks(
+        thread_exit: { cache in
+          guard let cache else { return }
+          ProcessHeap.ready.pointee.detach(ThreadCache(cache))
+        },
+        before_fork: {
+          ProcessHeap.ready.pointee.beforeFork()
+          ProcessHeap.ready.pointee.forEachInnermostLock { $0.acquire() }
+        },
+        after_fork: { inChild in
+          ProcessHeap.ready.pointee.forEachInnermostLock { $0.release() }
+          ProcessHeap.ready.pointee.afterFork(inChild: inChild != 0)
+        },
+        process_exit: { ProcessHeap.ready.pointee.reportAtExit() },
+        forbidden_access: { address in
+          guard let fault = ProcessHeap.ready.pointee.pages.fault(accessing: UInt(bitPattern: address))
+          else { return 0 }
+          fault.report()
+          return 1
+        }))
+  }
+
+  // Held for a few instructions, or for calls of the system, and none is taken meanwhile: those of the pairs, where they
+  // have any (ASHLAR_LOCKED_PAIRS), and of the pending unmaps, which are the process's.
+  private func forEachInnermostLock(_ body: (Lock<Memory>) -> Void) {
+    depots.forEachPair { pair in if let lock = HardwareMemory.lock(of: pair) { body(lock) } }
+    buddy.tables.forEachPair { pair in if let lock = HardwareMemory.lock(of: pair) { body(lock) } }
+    body(PendingUnmaps.lock)
+  }
+
+  private func reportAtExit() {
+    if switches.statistics { printStatistics() }
+    if tracker.isEnabled { _ = tracker.report() }
+    _ = reportDamage(.exit)
   }
 }

@@ -28,10 +28,10 @@ extension Heap {
   package func statistics(ofOrder order: Int) -> Statistics.Figures {
     let counted = counters.medium(order)
     let live = counted.liveBlocks - guarded.quarantined(.free(order: order))
-    return Statistics.Figures(allocations: counted.allocations, liveBlocks: live, liveBytes: live * (Region.unitBytes << order))
+    return Statistics.Figures(allocations: counted.allocations, liveBlocks: live, liveBytes: live * (RegionLayout.unitBytes << order))
   }
 
-  private func figures(_ counts: DirectMappings.Counts) -> Statistics.Figures {
+  private func figures(_ counts: DirectMappings<Memory>.Counts) -> Statistics.Figures {
     Statistics.Figures(allocations: counts.allocations, liveBlocks: counts.liveBlocks, liveBytes: counts.liveBytes)
   }
 

@@ -2,20 +2,20 @@ import CAshlar
 
 extension Heap {
   /// The calling thread's cache, if it has one.
-  func cacheIfAny() -> ThreadCache? {
-    let cache = ThreadCache.current
+  func cacheIfAny() -> ThreadCache<Memory>? {
+    let cache = ThreadCache<Memory>.current
     return cache.isEmptyCache ? nil : cache
   }
 
   /// The calling thread's cache, adopted or made at its first call; nil once the thread has given it back at its
   /// exit, or when memory is out.
-  func cacheOfThread() -> ThreadCache? { cacheIfAny() ?? attach() }
+  func cacheOfThread() -> ThreadCache<Memory>? { cacheIfAny() ?? attach() }
 
-  private func attach() -> ThreadCache? {
-    guard ashlar_exited() == 0, let cache = registry.adopt(capacity: { capacity(of: $0) }) else { return nil }
+  private func attach() -> ThreadCache<Memory>? {
+    guard !Memory.hasExited, let cache = registry.adopt(capacity: { capacity(of: $0) }) else { return nil }
     // First, so that calls from within the next one find it.
-    ashlar_set_cache(cache.address)
-    guard ashlar_watch_thread_exit(cache.address) != 0 else {
+    Memory.cache = cache.address
+    guard Memory.watchThreadExit(cache.address) else {
       // Nobody would bring the blocks home: this thread does without.
       detach(cache)
       return nil
@@ -27,10 +27,11 @@ extension Heap {
     (2 * sizeClass.batch * switches.cachePercent + 99) / 100
   }
 
+  /// Empties the calling thread's cache, at its exit, and leaves it for another thread.
   // Thread-local destructors that run later still allocate and free: without a cache, straight from the slabs.
-  fileprivate func detach(_ cache: ThreadCache) {
-    ashlar_set_exited(1)
-    ashlar_set_cache(ashlar_no_cache())
+  package func detach(_ cache: ThreadCache<Memory>) {
+    Memory.hasExited = true
+    Memory.cache = ashlar_no_cache()
     flushAll(cache)
     registry.abandon(cache)
   }
@@ -50,7 +51,7 @@ extension Heap {
 
   // Every lock is taken before a fork and released on both sides after it, so that the child finds none held by a
   // thread that it does not have. Caches of those threads are lost to the child, with what they held.
-  private func forEachLock(_ body: (Lock) -> Void) {
+  private func forEachLock(_ body: (Lock<Memory>) -> Void) {
     body(tracker.lock)
     body(registry.lock)
     body(guarded.lock)
@@ -59,48 +60,22 @@ extension Heap {
     body(pool.lock)
     body(metadata.lock)
     body(direct.lock)
-    body(PendingUnmaps.lock)
   }
 
-  // Where pairs are guarded by locks (ASHLAR_LOCKED_PAIRS): innermost, held for a few instructions.
-  private func forEachPairLock(_ body: (Lock) -> Void) {
-    depots.forEachPair { pair in if let lock = HardwareMemory.lock(of: pair) { body(lock) } }
-    buddy.tables.forEachPair { pair in if let lock = HardwareMemory.lock(of: pair) { body(lock) } }
+  /// Takes every lock, on behalf of the thread that forks.
+  package func beforeFork() {
+    forEachLock { $0.acquire() }
+    // The merge worker comes after the pool, whose lock may be held by who waits for it.
+    buddy.becomeWorker()
   }
 
-  static func installHooks() {
-    ashlar_install_hooks(
-      ashlar_hooks(
-        thread_exit: { cache in
-          guard let cache else { return }
-          Heap.ready.pointee.detach(ThreadCache(cache))
-        },
-        before_fork: {
-          // The merge worker comes after the pool, whose lock may be held by who waits for it.
-          Heap.ready.pointee.forEachLock { $0.acquire() }
-          Heap.ready.pointee.buddy.becomeWorker()
-          Heap.ready.pointee.forEachPairLock { $0.acquire() }
-        },
-        after_fork: { inChild in
-          Heap.ready.pointee.forEachPairLock { $0.release() }
-          if inChild != 0 {
-            Heap.ready.pointee.buddy.repairAfterFork()
-            Heap.ready.pointee.registry.giveUpOthers()
-          }
-          Heap.ready.pointee.buddy.resign()
-          Heap.ready.pointee.forEachLock { $0.release() }
-        },
-        process_exit: { Heap.ready.pointee.reportAtExit() },
-        forbidden_access: { address in
-          guard let fault = Heap.ready.pointee.pages.fault(accessing: UInt(bitPattern: address)) else { return 0 }
-          fault.report()
-          return 1
-        }))
-  }
-
-  private func reportAtExit() {
-    if switches.statistics { printStatistics() }
-    if tracker.isEnabled { _ = tracker.report() }
-    _ = reportDamage(.exit)
+  /// Releases what `beforeFork` took, and gives up in the child what belonged to threads that it does not have.
+  package func afterFork(inChild: Bool) {
+    if inChild {
+      buddy.repairAfterFork()
+      registry.giveUpOthers()
+    }
+    buddy.resign()
+    forEachLock { $0.release() }
   }
 }

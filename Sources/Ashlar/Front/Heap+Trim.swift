@@ -22,7 +22,7 @@ extension Heap {
   private func checkCaches() -> Bool {
     var sound = true
     registry.visit { cache in
-      if HardwareMemory.load(cache.owned) == 2 { return true }
+      if Memory.load(cache.owned) == 2 { return true }
       for index in 0..<SizeClass.count {
         let sizeClass = SizeClass(index: index)
         let bin = cache.bin(sizeClass)

@@ -5,32 +5,25 @@ import CAshlar
 /// A value of pointers; what they point at lives as long as the process. Every method may be called by any thread at
 /// any time unless it says otherwise.
 ///
-/// Order of locks: tracker, registry, guarded blocks, guard pages, a class of slabs, pool, metadata, direct table,
-/// pending unmaps, and the buddy system's worker flag last. No lock is held while a fault is reported.
-package struct Heap {
-  package typealias Memory = HardwareMemory
-
+/// Order of locks: tracker, registry, guarded blocks, guard pages, a class of slabs, pool, metadata, direct table, the
+/// buddy system's worker flag, and pending unmaps last. No lock is held while a fault is reported.
+package struct Heap<Memory: SharedMemory> {
   package let switches: Switches
-  package let region: Region
-  package let metadata: MetadataMemory
+  package let region: Region<Memory>
+  package let metadata: MetadataMemory<Memory>
   package let buddy: Buddy<Memory>
   package let pool: SlabPool<Memory>
   package let slabs: SlabClasses<Memory>
   package let depots: Depots<Memory>
-  package let registry: CacheRegistry
-  package let direct: DirectMappings
-  package let tracker: Tracker
-  package let policy: GuardPolicy
-  package let guarded: GuardedBlocks
-  package let pages: GuardPages
-  let canary = Canary(secret: System.random)
+  package let registry: CacheRegistry<Memory>
+  package let direct: DirectMappings<Memory>
+  package let tracker: Tracker<Memory>
+  package let policy: GuardPolicy<Memory>
+  package let guarded: GuardedBlocks<Memory>
+  package let pages: GuardPages<Memory>
+  let canary = Canary(secret: Memory.random)
   let marks = MemoryMarks()
-  let counters: HeapCounters
-
-  /// The largest request that the medium level serves, 512 MiB.
-  package static let mediumLimit = Region.unitBytes << (BuddyTables.orders - 1)
-  /// Alignments above this are served by mappings of their own.
-  package static let alignmentLimit = Region.pageBytes
+  let counters: HeapCounters<Memory>
 
   /// Sets up a heap on memory of its own; nil, with nothing left behind, when the system has none.
   package init?(switches: Switches) {
@@ -40,7 +33,8 @@ package struct Heap {
     var wanted = switches.region
     let limit = ashlar_os_address_space_limit()
     while wanted > 4 << 20, wanted > limit / 2 { wanted >>= 1 }
-    guard let region = Region(bytes: wanted, strict: strict, unitRecordBytes: BuddyTables.bytes) else { return nil }
+    guard let region = Region<Memory>(bytes: wanted, strict: strict, unitRecordBytes: BuddyTables.bytes)
+    else { return nil }
     guard let memory = System.map(Self.stateBytes(units: region.unitCount)) else {
       region.release()
       return nil
@@ -50,31 +44,32 @@ package struct Heap {
       defer { next += (bytes + 63) & ~63 }
       return next
     }
-    func retention() -> Retention {
-      Retention(region: region, cap: switches.retain, delay: UInt(switches.delay), state: take(Retention.bytes))
+    func retention() -> Retention<Memory> {
+      Retention(region: region, cap: switches.retain, delay: UInt(switches.delay), state: take(Retention<Memory>.bytes))
     }
     self.region = region
-    metadata = MetadataMemory(state: take(MetadataMemory.bytes))
+    metadata = MetadataMemory(state: take(MetadataMemory<Memory>.bytes))
     buddy = Buddy(tables: BuddyTables(memory: region.unitRecords, units: region.unitCount), retention: retention())
     pool = SlabPool(
       region: region, buddy: buddy, retention: retention(), state: take(SlabPool<Memory>.stateBytes),
       table: take(SlabPool<Memory>.tableBytes(units: region.unitCount)))
     slabs = SlabClasses(region: region, pool: pool, state: take(SlabClasses<Memory>.bytes))
     depots = Depots(heads: take(Depots<Memory>.bytes), metadata: metadata, limitBytes: switches.depot)
-    registry = CacheRegistry(state: take(CacheRegistry.bytes), metadata: metadata)
-    direct = DirectMappings(state: take(DirectMappings.bytes), hugePages: switches.hugePages)
-    tracker = Tracker(state: take(Tracker.bytes))
-    policy = GuardPolicy(state: take(GuardPolicy.bytes))
-    guarded = GuardedBlocks(state: take(GuardedBlocks.bytes))
-    pages = GuardPages(state: take(GuardPages.bytes))
-    counters = HeapCounters(state: take(HeapCounters.bytes))
+    registry = CacheRegistry(state: take(CacheRegistry<Memory>.bytes), metadata: metadata)
+    direct = DirectMappings(state: take(DirectMappings<Memory>.bytes), hugePages: switches.hugePages)
+    tracker = Tracker(state: take(Tracker<Memory>.bytes))
+    policy = GuardPolicy(state: take(GuardPolicy<Memory>.bytes))
+    guarded = GuardedBlocks(state: take(GuardedBlocks<Memory>.bytes))
+    pages = GuardPages(state: take(GuardPages<Memory>.bytes))
+    counters = HeapCounters(state: take(HeapCounters<Memory>.bytes))
   }
 
   private static func stateBytes(units: Int) -> Int {
-    var total = MetadataMemory.bytes + 2 * Retention.bytes
+    var total = MetadataMemory<Memory>.bytes + 2 * Retention<Memory>.bytes
     total += SlabPool<Memory>.stateBytes + SlabPool<Memory>.tableBytes(units: units) + SlabClasses<Memory>.bytes
-    total += Depots<Memory>.bytes + CacheRegistry.bytes + DirectMappings.bytes + Tracker.bytes + HeapCounters.bytes
-    total += GuardPolicy.bytes + GuardedBlocks.bytes + GuardPages.bytes
+    total += Depots<Memory>.bytes + CacheRegistry<Memory>.bytes + DirectMappings<Memory>.bytes
+    total += Tracker<Memory>.bytes + HeapCounters<Memory>.bytes
+    total += GuardPolicy<Memory>.bytes + GuardedBlocks<Memory>.bytes + GuardPages<Memory>.bytes
     // Each part begins on a line of its own.
     return total + 20 * 64
   }

@@ -9,7 +9,7 @@ import CAshlar
 /// Who may touch what: the bin is the calling thread's alone. The tag is this block's alone, and a live block has one
 /// owner, who is the one to free it. Two threads that free one block at the same instant break that rule; what is
 /// guaranteed then is in docs/design.md.
-package enum HotPath {
+package enum HotPath<Memory: SharedMemory> {
   /// - Parameters:
   ///   - larger: called instead for a size above 1 KiB: `allocateLarger` for those that can afford it.
   ///   - otherwise: called instead when the block can't come from here.
@@ -21,8 +21,8 @@ package enum HotPath {
     otherwise: () -> UnsafeMutableRawPointer?,
     twice: (UInt) -> UnsafeMutableRawPointer?
   ) -> UnsafeMutableRawPointer? {
-    guard size <= UInt(bitPattern: ThreadCache.routedSize) else { return larger() }
-    return take(from: ThreadCache.current.bin(routing: size), otherwise: otherwise, twice: twice)
+    guard size <= UInt(bitPattern: ThreadCache<Memory>.routedSize) else { return larger() }
+    return take(from: ThreadCache<Memory>.current.bin(routing: size), otherwise: otherwise, twice: twice)
   }
 
   /// The same for 1 KiB to 1 MiB, whose class is worked out instead of looked up.
@@ -34,12 +34,12 @@ package enum HotPath {
   ) -> UnsafeMutableRawPointer? {
     guard size <= UInt(bitPattern: SizeClass.largest) else { return otherwise() }
     let sizeClass = SizeClass(holdingLarger: Int(bitPattern: size))
-    return take(from: ThreadCache.current.bin(routing: Tag.free(sizeClass).live), otherwise: otherwise, twice: twice)
+    return take(from: ThreadCache<Memory>.current.bin(routing: Tag.free(sizeClass).live), otherwise: otherwise, twice: twice)
   }
 
   @inline(__always)
   private static func take(
-    from bin: Bin,
+    from bin: Bin<Memory>,
     otherwise: () -> UnsafeMutableRawPointer?,
     twice: (UInt) -> UnsafeMutableRawPointer?
   ) -> UnsafeMutableRawPointer? {
@@ -51,25 +51,24 @@ package enum HotPath {
   /// From free to live. The carry out of the addition says that the block was live before.
   @inline(__always)
   private static func turnLive(_ address: UInt) -> Bool {
-    let tag = ashlar_read_globals().pointee.tags_by_address.unsafelyUnwrapped + Int(bitPattern: address &>> Region.granuleShift)
-    let (value, wasLive) = tag.pointee.addingReportingOverflow(Tag.liveBit)
-    tag.pointee = value
-    return !wasLive
+    let tags = Memory.globals.pointee.tags_by_address.unsafelyUnwrapped
+    let tag = SharedByte(tags + Int(bitPattern: address &>> RegionLayout.granuleShift))
+    return !Memory.addReportingCarry(Tag.liveBit, to: tag)
   }
 
   /// - Parameter otherwise: called instead when the block can't be taken here.
   @inline(__always)
   package static func free(_ pointer: UnsafeMutableRawPointer?, otherwise: () -> Void) {
-    let offset = UInt(bitPattern: pointer) &- ashlar_read_globals().pointee.region_base
+    let offset = UInt(bitPattern: pointer) &- Memory.globals.pointee.region_base
     // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
-    let granule = (offset &>> Region.granuleShift) | (offset &<< (64 &- Region.granuleShift))
-    guard granule < ashlar_read_globals().pointee.region_granules else { return otherwise() }
-    let tag = ashlar_read_globals().pointee.tags.unsafelyUnwrapped + Int(bitPattern: granule)
-    let value = tag.pointee
-    let bin = ThreadCache.current.bin(routing: Tag(value))
+    let granule = (offset &>> RegionLayout.granuleShift) | (offset &<< (64 &- RegionLayout.granuleShift))
+    guard granule < Memory.globals.pointee.region_granules else { return otherwise() }
+    let tag = SharedByte(Memory.globals.pointee.tags.unsafelyUnwrapped + Int(bitPattern: granule))
+    let value = Memory.load(tag)
+    let bin = ThreadCache<Memory>.current.bin(routing: Tag(value))
     let count = bin.count
     guard count < bin.capacity else { return otherwise() }
-    tag.pointee = value ^ Tag.liveBit
+    Memory.store(value ^ Tag.liveBit, to: tag)
     bin.count = count &+ 1
     bin[count] = UInt(bitPattern: pointer)
   }

@@ -7,9 +7,9 @@ import CAshlar
 /// A slot that was freed stays inaccessible for as long as others are free: first in, first out. Records are changed
 /// under a lock. The handler of a forbidden access reads them without one, as the thread that made the access may
 /// hold it; what it reads of a block that another thread is just freeing may be stale.
-package struct GuardPages {
+package struct GuardPages<Memory: SharedMemory> {
   // Words: lock, base of the pages, first and last free slot (number plus one), the records.
-  private let state: UnsafeMutablePointer<UInt>
+  private let state: PlainPointer<Memory, UInt>
 
   private struct Slot {
     var record: GuardRecord
@@ -20,20 +20,20 @@ package struct GuardPages {
   }
   private enum Phase { case never, live, freed }
 
-  package static let bytes = 64
-  package static let slotCount = 256
+  package static var bytes: Int { 64 }
+  package static var slotCount: Int { 256 }
 
   /// `state` is `bytes` long and zero.
-  package init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+  package init(state: UnsafeMutableRawPointer) { self.state = PlainPointer(state) }
 
-  package var lock: Lock { Lock(SharedWord(state)) }
+  package var lock: Lock<Memory> { Lock(SharedWord(state)) }
   private var baseWord: SharedWord { SharedWord(state + 1) }
-  private var base: UInt { HardwareMemory.loadAcquiring(baseWord) }
+  private var base: UInt { Memory.loadAcquiring(baseWord) }
   private var page: UInt { UInt(System.pageBytes) }
   private var regionBytes: UInt { (2 * UInt(Self.slotCount) + 1) * page }
   private var slotBytes: Int { Self.slotCount * MemoryLayout<Slot>.stride }
-  private var slots: UnsafeMutablePointer<Slot> {
-    UnsafeMutablePointer(bitPattern: state[4]).unsafelyUnwrapped
+  private var slots: PlainPointer<Memory, Slot> {
+    PlainPointer(UnsafeMutableRawPointer(bitPattern: state[4]).unsafelyUnwrapped)
   }
 
   /// Reserves the pages, if that has not been done; false when the system refuses.
@@ -50,11 +50,11 @@ package struct GuardPages {
         user: UserPointer(nil), size: 0, offset: 0, end: 0, level: .small, tag: .none, allocated: .unknown)
       for index in 0..<Self.slotCount {
         let next = index + 1 < Self.slotCount ? UInt(index) + 2 : 0
-        (slots + index).initialize(to: Slot(record: never, phase: .never, isDirty: false, nextFree: next))
+        slots[index] = Slot(record: never, phase: .never, isDirty: false, nextFree: next)
       }
       state[2] = 1
       state[3] = UInt(Self.slotCount)
-      HardwareMemory.storeReleasing(UInt(bitPattern: memory), to: baseWord)
+      Memory.storeReleasing(UInt(bitPattern: memory), to: baseWord)
       return true
     }
   }
@@ -76,13 +76,13 @@ package struct GuardPages {
 
   /// A block of zeros at the end of a slot's page; nil when every slot is in use, or the system refuses.
   package func allocate(size: Int, alignment: Int, canary: Canary, site: Site) -> UserPointer? {
-    guard let slot = takeFree() else { return nil }
+    guard let (slot, isDirty) = takeFree() else { return nil }
     let start = start(of: slot)
     guard System.makeWritable(UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped, Int(page)) else {
-      putFree(slot)
+      putFree(slot, isDirty: isDirty)
       return nil
     }
-    if slots[slot].isDirty {
+    if isDirty {
       UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped.initializeMemory(as: UInt8.self, repeating: 0, count: Int(page))
     }
     let end = start &+ page
@@ -110,7 +110,7 @@ package struct GuardPages {
   }
 
   /// Makes a live block a freed one. Of any number of threads that try, one has it.
-  package func release(_ user: UserPointer, by site: Site) -> GuardedBlocks.Release {
+  package func release(_ user: UserPointer, by site: Site) -> GuardedBlocks<Memory>.Release {
     guard let slot = slot(at: user.address) else { return .unknown }
     return lock.withLock {
       guard var record = known(user, slot) else { return .unknown }
@@ -126,24 +126,24 @@ package struct GuardPages {
   /// Makes a released block's page inaccessible, and its slot free for use once all others have been.
   package func retire(_ record: GuardRecord) {
     guard let slot = slot(at: record.user) else { return }
-    // Refused, the page stays accessible: late accesses then go unseen. The slot is still this thread's alone.
+    // Refused, the page stays accessible: late accesses then go unseen.
     let isForbidden = System.forbid(UnsafeMutableRawPointer(bitPattern: start(of: slot)).unsafelyUnwrapped, Int(page))
-    slots[slot].isDirty = !isForbidden
-    putFree(slot)
+    putFree(slot, isDirty: !isForbidden)
   }
 
-  private func takeFree() -> Int? {
+  private func takeFree() -> (slot: Int, isDirty: Bool)? {
     lock.withLock {
       guard state[2] != 0 else { return nil }
       let slot = Int(state[2]) - 1
       state[2] = slots[slot].nextFree
       if state[2] == 0 { state[3] = 0 }
-      return slot
+      return (slot, slots[slot].isDirty)
     }
   }
 
-  private func putFree(_ slot: Int) {
+  private func putFree(_ slot: Int, isDirty: Bool) {
     lock.withLock {
+      slots[slot].isDirty = isDirty
       slots[slot].nextFree = 0
       if state[3] == 0 { state[2] = UInt(slot) + 1 } else { slots[Int(state[3]) - 1].nextFree = UInt(slot) + 1 }
       state[3] = UInt(slot) + 1

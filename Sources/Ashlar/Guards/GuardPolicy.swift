@@ -3,30 +3,28 @@
 /// Two forms, each for one block in so many (0 for none, 1 for all): *canary* puts a header before the block and a
 /// canary behind it, on any level; *page* puts a small block at the end of a page before an inaccessible one. Both may be
 /// on at once. May be changed at any time by any thread.
-package struct GuardPolicy {
-  package enum Form { case canary, page }
-
+package struct GuardPolicy<Memory: SharedMemory> {
   // Words: canary interval, page interval, millisecond of the last page sample, page samples ever taken.
-  private let state: UnsafeMutablePointer<UInt>
+  private let state: UnsafeMutableRawPointer
 
-  package static let bytes = 64
+  package static var bytes: Int { 64 }
 
   /// `state` is `bytes` long and zero.
-  package init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+  package init(state: UnsafeMutableRawPointer) { self.state = state }
 
-  private func word(_ index: Int) -> SharedWord { SharedWord(state + index) }
+  private func word(_ index: Int) -> SharedWord { SharedWord(state + index * 8) }
 
   package var canaryInterval: UInt {
-    get { HardwareMemory.load(word(0)) }
-    nonmutating set { HardwareMemory.store(newValue, to: word(0)) }
+    get { Memory.load(word(0)) }
+    nonmutating set { Memory.store(newValue, to: word(0)) }
   }
   package var pageInterval: UInt {
-    get { HardwareMemory.load(word(1)) }
-    nonmutating set { HardwareMemory.store(newValue, to: word(1)) }
+    get { Memory.load(word(1)) }
+    nonmutating set { Memory.store(newValue, to: word(1)) }
   }
 
   /// Page samples ever taken.
-  package var pageSamples: Int { Int(bitPattern: HardwareMemory.load(word(3))) }
+  package var pageSamples: Int { Int(bitPattern: Memory.load(word(3))) }
 
   /// One block in how many is guarded in either form; 0 when none is.
   package var interval: UInt {
@@ -37,7 +35,7 @@ package struct GuardPolicy {
   }
 
   /// The form for a block whose turn it is.
-  package func form(_ random: UInt) -> Form? {
+  package func form(_ random: UInt) -> GuardForm? {
     let (canary, page) = (canaryInterval, pageInterval)
     if page == 0 { return canary == 0 ? nil : .canary }
     if canary == 0 { return .page }
@@ -49,10 +47,13 @@ package struct GuardPolicy {
   /// interval of 1 every block is wanted, whatever it costs.
   package func admitPage() -> Bool {
     guard pageInterval > 1 else { return true }
-    let now = System.milliseconds
-    let last = HardwareMemory.load(word(2))
-    return now != last && HardwareMemory.compareExchange(word(2), expected: last, desired: now) == last
+    let now = Memory.milliseconds
+    let last = Memory.load(word(2))
+    return now != last && Memory.compareExchange(word(2), expected: last, desired: now) == last
   }
 
-  package func countPage() { HardwareMemory.add(1, to: word(3)) }
+  package func countPage() { Memory.add(1, to: word(3)) }
 }
+
+/// How one block is guarded.
+package enum GuardForm { case canary, page }

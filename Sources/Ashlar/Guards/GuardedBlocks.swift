@@ -3,22 +3,22 @@
 /// The records lie in memory of their own, out of reach of what they guard against. A freed small or medium block stays
 /// in the *quarantine*, first in first out, until more than the quarantine's capacity has been freed after it; only then
 /// may its memory be used again. A mapping, and what is larger than the quarantine, is given back at once. The table alone decides whether a block may be freed. O(1) expected.
-package struct GuardedBlocks {
+package struct GuardedBlocks<Memory: SharedMemory> {
   // Words: lock, table (3), oldest and newest in quarantine, bytes in quarantine, blocks in it, then those of each tag.
-  private let state: UnsafeMutablePointer<UInt>
-  private let table: AddressTable<GuardRecord>
+  private let state: PlainPointer<Memory, UInt>
+  private let table: AddressTable<Memory, GuardRecord>
 
-  package static let bytes = (8 + 128) * 8
+  package static var bytes: Int { (8 + 128) * 8 }
   /// Blocks in quarantine, at most.
-  private static let blockLimit: UInt = 1 << 16
+  private static var blockLimit: UInt { 1 << 16 }
 
   /// `state` is `bytes` long and zero.
   package init(state: UnsafeMutableRawPointer) {
-    self.state = state.assumingMemoryBound(to: UInt.self)
+    self.state = PlainPointer(state)
     table = AddressTable(state: self.state + 1)
   }
 
-  package var lock: Lock { Lock(SharedWord(state)) }
+  package var lock: Lock<Memory> { Lock(SharedWord(state)) }
 
   /// What became of an attempt to free a block.
   package enum Release {

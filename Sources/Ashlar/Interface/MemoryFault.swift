@@ -69,7 +69,7 @@ private final class FaultHandlerBox: @unchecked Sendable {
   static let current = FaultHandlerBox()
   private var handler: (@Sendable (MemoryFault) -> Void)?
   private let word = UnsafeMutablePointer<UInt>.allocate(capacity: 1)
-  private let lock: Lock
+  private let lock: Lock<HardwareMemory>
 
   private init() {
     word.initialize(to: 0)

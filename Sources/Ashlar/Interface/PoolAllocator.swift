@@ -15,9 +15,9 @@ public struct PoolAllocator: BlockAllocator {
   ) throws(AllocationError) -> UnsafeMutableRawPointer {
     // A negative size is a huge one here, and never takes the hot path.
     if alignment <= 16, alignment > 0, alignment & (alignment &- 1) == 0, !zeroed,
-      let block = HotPath.allocate(
+      let block = HotPath<HardwareMemory>.allocate(
         UInt(bitPattern: size),
-        larger: { HotPath.allocateLarger(UInt(bitPattern: size), otherwise: { nil }, twice: { refuse($0) }) },
+        larger: { HotPath<HardwareMemory>.allocateLarger(UInt(bitPattern: size), otherwise: { nil }, twice: { refuse($0) }) },
         otherwise: { nil }, twice: { refuse($0) })
     {
       return block
@@ -26,7 +26,7 @@ public struct PoolAllocator: BlockAllocator {
   }
 
   private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
-    Heap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+    ProcessHeap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
     return nil
   }
 
@@ -35,7 +35,7 @@ public struct PoolAllocator: BlockAllocator {
     _ size: Int, _ alignment: Int, _ zeroed: Bool, _ site: Site
   ) throws(AllocationError) -> UnsafeMutableRawPointer {
     let request = try Self.request(size, alignment, zeroed)
-    guard let block = Heap.shared?.pointee.allocate(request, site: site)?.raw else { throw .outOfMemory(size: size) }
+    guard let block = ProcessHeap.shared?.pointee.allocate(request, site: site)?.raw else { throw .outOfMemory(size: size) }
     return block
   }
 
@@ -49,7 +49,7 @@ public struct PoolAllocator: BlockAllocator {
     _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, file: StaticString, line: UInt
   ) throws(AllocationError) -> UnsafeMutableRawPointer {
     let request = try Self.request(size, alignment, false)
-    guard let heap = Heap.shared else { throw .outOfMemory(size: size) }
+    guard let heap = ProcessHeap.shared else { throw .outOfMemory(size: size) }
     switch heap.pointee.reallocate(UserPointer(block), request, site: Site(file: file, line: line)) {
     case .done(let user): return user.raw.unsafelyUnwrapped
     case .outOfMemory: throw .outOfMemory(size: size)
@@ -59,7 +59,7 @@ public struct PoolAllocator: BlockAllocator {
 
   @inline(__always)
   public func deallocate(_ block: UnsafeMutableRawPointer?) {
-    HotPath.free(block, otherwise: { slowFree(block) })
+    HotPath<HardwareMemory>.free(block, otherwise: { slowFree(block) })
   }
 
   public func deallocate(_ block: UnsafeMutableRawPointer?, size: Int) {
@@ -76,20 +76,20 @@ public struct PoolAllocator: BlockAllocator {
 extension PoolAllocator {
   /// Smallest and largest request that the small level serves, 16 B and 1 MiB; 512 MiB for the medium level, and
   /// 1 GiB for the large one. Anything above is huge.
-  public static let levelLimits = (small: SizeClass.largest, medium: Heap.mediumLimit, large: DirectMappings.hugeLimit)
+  public static let levelLimits = (small: SizeClass.largest, medium: Request.mediumLimit, large: DirectMappings<HardwareMemory>.hugeLimit)
 
   /// Bytes of a block of each size class, smallest first.
   public static var sizeClasses: [Int] { (0..<SizeClass.count).map { SizeClass(index: $0).size } }
 
   /// What the heap holds and has done. O(size classes × threads); cheap enough to call in a loop.
-  public func statistics() -> Statistics { Heap.shared?.pointee.statistics() ?? Statistics() }
+  public func statistics() -> Statistics { ProcessHeap.shared?.pointee.statistics() ?? Statistics() }
 
   /// The figures of the size class with blocks of `sizeClasses[index]` bytes.
   ///
   /// - Precondition: `index` is one of `sizeClasses`.
   public func statistics(ofSizeClass index: Int) -> Statistics.Figures {
     precondition((0..<SizeClass.count).contains(index), "no such size class")
-    return Heap.shared?.pointee.statistics(of: SizeClass(index: index)) ?? Statistics.Figures()
+    return ProcessHeap.shared?.pointee.statistics(of: SizeClass(index: index)) ?? Statistics.Figures()
   }
 
   /// The figures of the medium blocks of 2^order MiB.
@@ -97,24 +97,24 @@ extension PoolAllocator {
   /// - Precondition: `order` is 0 to 9.
   public func statistics(ofOrder order: Int) -> Statistics.Figures {
     precondition((0..<BuddyTables.orders).contains(order), "no such order")
-    return Heap.shared?.pointee.statistics(ofOrder: order) ?? Statistics.Figures()
+    return ProcessHeap.shared?.pointee.statistics(ofOrder: order) ?? Statistics.Figures()
   }
 
   /// Gives free memory back to the system: all but what other threads' caches hold. O(blocks in the calling thread's
   /// cache and the global stacks, and free blocks of the medium level).
-  public func trim() { Heap.shared?.pointee.trim() }
+  public func trim() { ProcessHeap.shared?.pointee.trim() }
 
   /// Releases every huge block (over 1 GiB) at once; nobody may use one any more. Answers how many there were.
   @discardableResult
   public func releaseAllHugeBlocks() -> Int {
-    guard let heap = Heap.shared else { return 0 }
+    guard let heap = ProcessHeap.shared else { return 0 }
     heap.pointee.guarded.forgetAll(.huge) { heap.pointee.tracker.forget($0) }
     return heap.pointee.direct.releaseAllHuge { heap.pointee.tracker.forget(UserPointer($0)) }
   }
 
   /// Checks every record of the heap against every other; true when all agree. No other thread may be inside the
   /// allocator. O(blocks).
-  public func checkInvariants() -> Bool { Heap.shared?.pointee.checkInvariants() ?? true }
+  public func checkInvariants() -> Bool { ProcessHeap.shared?.pointee.checkInvariants() ?? true }
 
   /// Memory calls made to the system (map, unmap, advise, …) since the process began.
   public static var systemCallCount: Int { SystemFaults.callCount }
@@ -151,12 +151,12 @@ extension PoolAllocator {
   /// - Precondition: both intervals are 0 to 1,000,000,000.
   public static var guards: Guards {
     get {
-      guard let policy = Heap.shared?.pointee.policy else { return Guards() }
+      guard let policy = ProcessHeap.shared?.pointee.policy else { return Guards() }
       return Guards(canaries: Int(policy.canaryInterval), pages: Int(policy.pageInterval))
     }
     set {
       precondition((0...1_000_000_000).contains(newValue.canaries) && (0...1_000_000_000).contains(newValue.pages))
-      Heap.shared?.pointee.setGuards(canaries: newValue.canaries, pages: newValue.pages)
+      ProcessHeap.shared?.pointee.setGuards(canaries: newValue.canaries, pages: newValue.pages)
     }
   }
 }
@@ -169,15 +169,15 @@ extension PoolAllocator {
   /// Switching it on or off is safe at any time. Blocks that were allocated while it was off are unknown to it, and
   /// switching it off forgets all.
   public static var isTracking: Bool {
-    get { Heap.shared?.pointee.tracker.isEnabled ?? false }
-    set { Heap.shared?.pointee.setTracking(newValue) }
+    get { ProcessHeap.shared?.pointee.tracker.isEnabled ?? false }
+    set { ProcessHeap.shared?.pointee.setTracking(newValue) }
   }
 
   /// Live blocks that the tracker knows.
-  public static var trackedBlocks: Int { Heap.shared?.pointee.tracker.count ?? 0 }
+  public static var trackedBlocks: Int { ProcessHeap.shared?.pointee.tracker.count ?? 0 }
 
   /// Prints the live blocks that the tracker knows, grouped by the place of their allocation and level, to standard
   /// error. Answers how many there are.
   @discardableResult
-  public static func reportLeaks() -> Int { Heap.shared?.pointee.tracker.report() ?? 0 }
+  public static func reportLeaks() -> Int { ProcessHeap.shared?.pointee.tracker.report() ?? 0 }
 }

@@ -54,10 +54,10 @@ package struct Buddy<Memory: SharedMemory> {
 
   package let tables: BuddyTables
   private let queue: MergeQueue<Memory>
-  private let retention: Retention
+  private let retention: Retention<Memory>
 
   /// `tables` lie in zeroed memory when `fresh`, and are in use already otherwise.
-  package init(tables: BuddyTables, retention: Retention, fresh: Bool = true) {
+  package init(tables: BuddyTables, retention: Retention<Memory>, fresh: Bool = true) {
     self.tables = tables
     self.retention = retention
     queue = MergeQueue(words: tables.queue, capacity: BuddyTables.queueCapacity, fresh: fresh)

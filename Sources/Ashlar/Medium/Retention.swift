@@ -4,42 +4,42 @@
 /// else an allocator does, until it has been free for `delay`, or until more than the cap is dirty: then the longest
 /// free goes first. There is no thread that watches the clock: age is looked at when blocks are freed and when slabs
 /// change hands, and `trim` gives everything back at once.
-package struct Retention {
-  private let region: Region
+package struct Retention<Memory: SharedMemory> {
+  private let region: Region<Memory>
   private let capUnits: Int
   /// Ticks that dirty memory is kept; `.max` for ever.
   package let delay: UInt
   private let lastSweep: SharedWord
 
-  private static let ticksPerSecond: UInt = 8
-  package static let bytes = 64
+  private static var ticksPerSecond: UInt { 8 }
+  package static var bytes: Int { 64 }
 
   /// - Parameters:
   ///   - state: `bytes` long and zero, shared.
   ///   - cap: bytes kept dirty at most on each of the two levels.
   ///   - delay: milliseconds that dirty memory is kept.
-  package init(region: Region, cap: Int, delay: UInt, state: UnsafeMutableRawPointer) {
+  package init(region: Region<Memory>, cap: Int, delay: UInt, state: UnsafeMutableRawPointer) {
     self.region = region
-    capUnits = cap / Region.unitBytes
+    capUnits = cap / RegionLayout.unitBytes
     self.delay = delay * Self.ticksPerSecond / 1000
     lastSweep = SharedWord(state)
   }
 
   /// The current tick, an eighth of a second.
-  package var now: UInt { System.milliseconds * Self.ticksPerSecond / 1000 }
+  package var now: UInt { Memory.milliseconds * Self.ticksPerSecond / 1000 }
 
   /// Whether a sweep is due: too much dirty, or half the delay gone by since the last one while anything is dirty.
   package func isExceeded(dirtyUnits: Int) -> Bool {
     if isOverCap(dirtyUnits: dirtyUnits) { return true }
     guard dirtyUnits > 0 else { return false }
     let tick = now
-    let last = HardwareMemory.load(lastSweep)
-    return tick &- last > delay / 2 && HardwareMemory.compareExchange(lastSweep, expected: last, desired: tick) == last
+    let last = Memory.load(lastSweep)
+    return tick &- last > delay / 2 && Memory.compareExchange(lastSweep, expected: last, desired: tick) == last
   }
 
   package func isOverCap(dirtyUnits: Int) -> Bool { dirtyUnits > capUnits }
 
   package func purge(units: Range<Int>) -> Bool {
-    region.purge(pages: (units.lowerBound * Region.pagesPerUnit)..<(units.upperBound * Region.pagesPerUnit))
+    region.purge(pages: (units.lowerBound * RegionLayout.pagesPerUnit)..<(units.upperBound * RegionLayout.pagesPerUnit))
   }
 }

@@ -1,6 +1,3 @@
-import CAshlar
-import Synchronization
-
 /// One reserved stretch of address space that all small and medium blocks lie in, and the tables beside it.
 ///
 /// `address - base < bytes` is the whole test for "ours", and no test reads through a foreign pointer. The region
@@ -9,12 +6,12 @@ import Synchronization
 ///
 /// Where the system counts every writable page against a limit (`vm.overcommit_memory=2`), units become writable
 /// only when they are first handed out.
-package struct Region {
+package struct Region<Memory: SharedMemory> {
   package let base: UInt
   package let unitCount: Int
   package let tags: UnsafeMutablePointer<UInt8>
   package let descriptors: UnsafeMutableRawPointer
-  package let bitmaps: UnsafeMutablePointer<UInt64>
+  package let bitmaps: UnsafeMutableRawPointer
   /// Where the level that hands out units keeps its records.
   package let unitRecords: UnsafeMutableRawPointer
   /// Whether units must be made writable before use, and a byte a unit saying that it is done.
@@ -22,20 +19,11 @@ package struct Region {
   private let reservation: UnsafeMutableRawPointer
   private let reservedBytes: Int
 
-  package static let unitBytes = 1 << 20
-  package static let pageBytes = 64 << 10
-  package static let pagesPerUnit = unitBytes / pageBytes
-  /// Bytes of the record of a page.
-  package static let descriptorBytes = 64
-  /// Bytes of a page's bitmap: a bit for each granule.
-  package static let bitmapBytes = pageBytes / granuleBytes / 8
-  package static let granuleBytes = 16
-  package static let granuleShift: UInt = 4
-  private static let alignment = 2 << 20
+  private static var alignment: Int { 2 << 20 }
   /// A region is a multiple of this, so that every table beside it begins at a line of its own.
-  private static let smallest = 4 << 20
+  private static var smallest: Int { 4 << 20 }
 
-  package var bytes: Int { unitCount * Self.unitBytes }
+  package var bytes: Int { unitCount * RegionLayout.unitBytes }
 
   /// Reserves a region of `bytes`, rounded down to 4 MiB, or of half as much, a quarter, … where the system refuses;
   /// nil when there is not even that.
@@ -56,10 +44,10 @@ package struct Region {
   }
 
   private init?(exactly bytes: Int, strict: Bool, unitRecordBytes: (Int) -> Int) {
-    let units = bytes / Self.unitBytes
-    let tagBytes = bytes / Self.granuleBytes
-    let descriptorBytes = units * Self.pagesPerUnit * Self.descriptorBytes
-    let bitmapBytes = units * Self.pagesPerUnit * Self.bitmapBytes
+    let units = bytes / RegionLayout.unitBytes
+    let tagBytes = bytes / RegionLayout.granuleBytes
+    let descriptorBytes = units * RegionLayout.pagesPerUnit * RegionLayout.descriptorBytes
+    let bitmapBytes = units * RegionLayout.pagesPerUnit * RegionLayout.bitmapBytes
     let recordBytes = unitRecordBytes(units)
     let committedBytes = strict ? units : 0
     let tableBytes = tagBytes + descriptorBytes + bitmapBytes + recordBytes + committedBytes
@@ -75,7 +63,7 @@ package struct Region {
     table += tagBytes
     descriptors = table
     table += descriptorBytes
-    bitmaps = table.assumingMemoryBound(to: UInt64.self)
+    bitmaps = table
     table += bitmapBytes
     unitRecords = table
     table += recordBytes
@@ -101,11 +89,11 @@ package struct Region {
 
   // Two threads may do this to neighbouring units at once: it is idempotent, and each owns its unit.
   private func commit(unit: Int) -> Bool {
-    let page = Self.pagesPerUnit * unit
-    return writable(UnsafeMutableRawPointer(bitPattern: address(ofUnit: unit)).unsafelyUnwrapped, Self.unitBytes)
-      && writable(UnsafeMutableRawPointer(tags) + Self.unitBytes / 16 * unit, Self.unitBytes / 16)
-      && writable(descriptors + page * Self.descriptorBytes, Self.pagesPerUnit * Self.descriptorBytes)
-      && writable(UnsafeMutableRawPointer(bitmaps) + page * Self.bitmapBytes, Self.pagesPerUnit * Self.bitmapBytes)
+    let page = RegionLayout.pagesPerUnit * unit
+    return writable(UnsafeMutableRawPointer(bitPattern: address(ofUnit: unit)).unsafelyUnwrapped, RegionLayout.unitBytes)
+      && writable(UnsafeMutableRawPointer(tags) + RegionLayout.unitBytes / 16 * unit, RegionLayout.unitBytes / 16)
+      && writable(descriptors + page * RegionLayout.descriptorBytes, RegionLayout.pagesPerUnit * RegionLayout.descriptorBytes)
+      && writable(bitmaps + page * RegionLayout.bitmapBytes, RegionLayout.pagesPerUnit * RegionLayout.bitmapBytes)
   }
 
   private func writable(_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
@@ -120,39 +108,39 @@ package struct Region {
   package func contains(_ address: UInt) -> Bool { address &- base < UInt(bitPattern: bytes) }
 
   @inline(__always)
-  package func address(ofUnit unit: Int) -> UInt { base &+ UInt(bitPattern: unit &* Self.unitBytes) }
+  package func address(ofUnit unit: Int) -> UInt { base &+ UInt(bitPattern: unit &* RegionLayout.unitBytes) }
 
   @inline(__always)
-  package func unit(of address: UInt) -> Int { Int(bitPattern: address &- base) / Self.unitBytes }
+  package func unit(of address: UInt) -> Int { Int(bitPattern: address &- base) / RegionLayout.unitBytes }
 
   @inline(__always)
-  package func address(ofPage page: Int) -> UInt { base &+ UInt(bitPattern: page &* Self.pageBytes) }
+  package func address(ofPage page: Int) -> UInt { base &+ UInt(bitPattern: page &* RegionLayout.pageBytes) }
 
   @inline(__always)
-  package func page(of address: UInt) -> Int { Int(bitPattern: (address &- base) / UInt(Self.pageBytes)) }
+  package func page(of address: UInt) -> Int { Int(bitPattern: (address &- base) / UInt(RegionLayout.pageBytes)) }
 
   /// The tag of the granule that `address` lies in. The address is one of the region.
   @inline(__always)
-  package func tag(at address: UInt) -> Tag { Tag(tags[granule(address)]) }
+  package func tag(at address: UInt) -> Tag { Tag(Memory.load(byte(address))) }
 
   @inline(__always)
-  package func setTag(_ tag: Tag, at block: BlockBase) { tags[granule(block.address)] = tag.value }
+  package func setTag(_ tag: Tag, at block: BlockBase) { Memory.store(tag.value, to: byte(block.address)) }
 
   /// Changes a tag in one atomic step; false, and no change, when it was not `expected`.
   package func exchangeTag(_ expected: Tag, for desired: Tag, at block: BlockBase) -> Bool {
-    let byte = UnsafeMutableRawPointer(tags + granule(block.address)).assumingMemoryBound(to: Atomic<UInt8>.self)
-    return byte.pointee.compareExchange(
-      expected: expected.value, desired: desired.value, ordering: .acquiringAndReleasing).exchanged
+    Memory.compareExchange(byte(block.address), expected: expected.value, desired: desired.value)
   }
 
   @inline(__always)
-  private func granule(_ address: UInt) -> Int { Int(bitPattern: (address &- base) &>> Self.granuleShift) }
+  private func byte(_ address: UInt) -> SharedByte {
+    SharedByte(tags + Int(bitPattern: (address &- base) &>> RegionLayout.granuleShift))
+  }
 
   /// Drops the contents of a run of pages, and of their tags, none of which says live. The run has no owner but the
   /// caller. False when the system refuses; the contents are then what they were.
   package func purge(pages: Range<Int>) -> Bool {
     let start = UnsafeMutableRawPointer(bitPattern: address(ofPage: pages.lowerBound)).unsafelyUnwrapped
-    guard System.purge(start, pages.count * Self.pageBytes) else { return false }
+    guard System.purge(start, pages.count * RegionLayout.pageBytes) else { return false }
     purgeTags(of: pages)
     return true
   }
@@ -161,7 +149,7 @@ package struct Region {
   // tags for a block of 1 MiB and more.
   private func purgeTags(of pages: Range<Int>) {
     var first = pages.lowerBound
-    for page in pages where page % Self.pagesPerUnit == 0 && tag(at: address(ofPage: page)).order != nil {
+    for page in pages where page % RegionLayout.pagesPerUnit == 0 && tag(at: address(ofPage: page)).order != nil {
       purgeAllTags(of: first..<page)
       first = page + 1
     }
@@ -169,7 +157,7 @@ package struct Region {
   }
 
   private func purgeAllTags(of pages: Range<Int>) {
-    let bytesPerPage = Self.pageBytes / Self.granuleBytes
+    let bytesPerPage = RegionLayout.pageBytes / RegionLayout.granuleBytes
     // Where the system's pages are larger than the tags of one of ours, only whole ones can go.
     let page = System.pageBytes
     let first = (pages.lowerBound * bytesPerPage + page - 1) / page * page

@@ -3,39 +3,39 @@
 /// Its record is the descriptor of its first page and a bitmap of the blocks that are home. Nothing is written into
 /// the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
 /// no slab, under the pool's.
-package struct Slab {
-  package static let largestOrder = 4
-
-  package let region: Region
+package struct Slab<Memory: SharedMemory> {
+  package let region: Region<Memory>
   /// Number of its first page in the region.
   package let page: Int
 
-  package init(region: Region, page: Int) {
+  package init(region: Region<Memory>, page: Int) {
     self.region = region
     self.page = page
   }
 
   /// The slab that a page is part of.
-  package init(region: Region, containing page: Int) {
+  package init(region: Region<Memory>, containing page: Int) {
     self.region = region
     self.page = page &- Int(Slab(region: region, page: page).words[Field.pageOffset])
   }
 
   private enum Field {
-    static let tag = 0
-    static let pageOffset = 1
-    static let homeCount = 2
-    static let blockCount = 3
-    static let next = 4
-    static let previous = 5
-    static let firstWord = 6
+    static var tag: Int { 0 }
+    static var pageOffset: Int { 1 }
+    static var homeCount: Int { 2 }
+    static var blockCount: Int { 3 }
+    static var next: Int { 4 }
+    static var previous: Int { 5 }
+    static var firstWord: Int { 6 }
   }
 
-  private var words: UnsafeMutablePointer<UInt32> {
-    (region.descriptors + page &* Region.descriptorBytes).assumingMemoryBound(to: UInt32.self)
+  private var words: PlainPointer<Memory, UInt32> {
+    PlainPointer(region.descriptors + page &* RegionLayout.descriptorBytes)
   }
 
-  private var bitmap: UnsafeMutablePointer<UInt64> { region.bitmaps + page &* (Region.bitmapBytes / 8) }
+  private var bitmap: PlainPointer<Memory, UInt64> {
+    PlainPointer(region.bitmaps + page &* RegionLayout.bitmapBytes)
+  }
 
   /// The class that its blocks are of; nil for pages that are in no slab.
   package var sizeClass: SizeClass? { Tag(UInt8(truncatingIfNeeded: words[Field.tag])).sizeClass }
@@ -71,7 +71,7 @@ package struct Slab {
       part.words[Field.tag] = UInt32(Tag.free(sizeClass).value)
       part.words[Field.pageOffset] = UInt32(offset)
     }
-    let blocks = pages * Region.pageBytes / sizeClass.size
+    let blocks = pages * RegionLayout.pageBytes / sizeClass.size
     words[Field.homeCount] = UInt32(blocks)
     words[Field.blockCount] = UInt32(blocks)
     words[Field.firstWord] = 0
@@ -103,8 +103,9 @@ package struct Slab {
     Int(bitPattern: block.address &- start) / sizeClass.size
   }
 
-  /// Takes up to `limit` blocks, lowest addresses first, into `slots`, each with a tag that says free.
-  package func take(_ limit: Int, into slots: UnsafeMutablePointer<UInt>) -> Int {
+  /// Takes up to `limit` blocks, lowest addresses first, each with a tag that says free, and calls `body` with the
+  /// address of each. Answers how many.
+  package func take(_ limit: Int, _ body: (UInt) -> Void) -> Int {
     let sizeClass = sizeClass.unsafelyUnwrapped
     let tag = Tag.free(sizeClass)
     let size = UInt(bitPattern: sizeClass.size)
@@ -117,8 +118,8 @@ package struct Slab {
       while bits != 0, taken < wanted {
         let bit = UInt(bits.trailingZeroBitCount)
         address = start &+ (UInt(bitPattern: word &* 64) &+ bit) &* size
-        slots[taken] = address
         region.setTag(tag, at: BlockBase(address: address))
+        body(address)
         bits &= bits &- 1
         taken &+= 1
       }
@@ -162,10 +163,12 @@ package struct Slab {
 }
 
 extension SizeClass {
+  package static let largestSlabOrder = 4
+
   /// Pages of a slab, as a power of two: room for at least 8 blocks, or 1 MiB.
   package var slabOrder: Int {
     var order = 0
-    while order < Slab.largestOrder && (Region.pageBytes << order) < 8 * size { order += 1 }
+    while order < Self.largestSlabOrder && (RegionLayout.pageBytes << order) < 8 * size { order += 1 }
     return order
   }
 }

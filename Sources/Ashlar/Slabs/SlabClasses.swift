@@ -3,7 +3,7 @@
 /// A lock per class. A class holds only slabs with a block in use: the last block to come home sends its slab back
 /// to the pool, so no class hoards.
 package struct SlabClasses<Memory: SharedMemory> {
-  private let region: Region
+  private let region: Region<Memory>
   private let pool: SlabPool<Memory>
   private let state: UnsafeMutableRawPointer
 
@@ -11,32 +11,33 @@ package struct SlabClasses<Memory: SharedMemory> {
   package static var bytes: Int { SizeClass.count * 64 }
 
   /// `state` is `bytes` long, 64-byte aligned and zero.
-  package init(region: Region, pool: SlabPool<Memory>, state: UnsafeMutableRawPointer) {
+  package init(region: Region<Memory>, pool: SlabPool<Memory>, state: UnsafeMutableRawPointer) {
     self.region = region
     self.pool = pool
     self.state = state
   }
 
-  private func words(_ sizeClass: SizeClass) -> UnsafeMutablePointer<UInt> {
-    (state + sizeClass.index * 64).assumingMemoryBound(to: UInt.self)
+  private func words(_ sizeClass: SizeClass) -> PlainPointer<Memory, UInt> {
+    PlainPointer(state + sizeClass.index * 64)
   }
 
   /// Taken before the pool's lock.
-  package func lock(_ sizeClass: SizeClass) -> Lock { Lock(SharedWord(words(sizeClass))) }
+  package func lock(_ sizeClass: SizeClass) -> Lock<Memory> { Lock(SharedWord(words(sizeClass))) }
 
   /// Blocks of a class that are not home: live, or in a cache or magazine.
   package func takenCount(_ sizeClass: SizeClass) -> Int {
     lock(sizeClass).withLock { Int(words(sizeClass)[2]) }
   }
 
-  /// Fills `slots` with up to `limit` blocks whose tags say free; fewer, or none, when memory is out.
-  package func take(_ sizeClass: SizeClass, _ limit: Int, into slots: UnsafeMutablePointer<UInt>) -> Int {
+  /// Takes up to `limit` blocks whose tags say free, and calls `body` with the address of each, under the class's lock.
+  /// Answers how many: fewer, or none, when memory is out.
+  package func take(_ sizeClass: SizeClass, _ limit: Int, _ body: (UInt) -> Void) -> Int {
     lock(sizeClass).withLock {
       let words = words(sizeClass)
       var taken = 0
       while taken < limit {
         guard let slab = firstSlab(sizeClass) ?? openSlab(sizeClass) else { break }
-        taken += slab.take(limit - taken, into: slots + taken)
+        taken += slab.take(limit - taken, body)
         if slab.homeCount == 0 { unlink(slab, words) }
       }
       words[2] += UInt(taken)
@@ -44,16 +45,17 @@ package struct SlabClasses<Memory: SharedMemory> {
     }
   }
 
-  /// Takes blocks home whose tags say free. Answers the first one that is live or was home already, which is a block
-  /// that was freed twice unseen; it is left as it is, and the rest come home.
+  /// Takes `count` blocks home, whose tags say free and whose addresses `address` answers by number. Answers the first one
+  /// that is live or was home already, which is a block that was freed twice unseen; it is left as it is, and the rest
+  /// come home.
   @discardableResult
-  package func giveBack(_ sizeClass: SizeClass, _ slots: UnsafeMutablePointer<UInt>, _ count: Int) -> BlockBase? {
+  package func giveBack(_ sizeClass: SizeClass, _ count: Int, _ address: (Int) -> UInt) -> BlockBase? {
     lock(sizeClass).withLock {
       let words = words(sizeClass)
       var twice: BlockBase?
       for index in 0..<count {
-        let block = BlockBase(address: slots[index])
-        let slab = Slab(region: region, containing: region.page(of: block.address))
+        let block = BlockBase(address: address(index))
+        let slab = Slab<Memory>(region: region, containing: region.page(of: block.address))
         // A tag that says live: the other copy of a block freed twice at once has an owner, and stays with it.
         guard region.tag(at: block.address) == .free(sizeClass), slab.sizeClass == sizeClass, slab.giveBack(block) else {
           twice = twice ?? block
@@ -71,34 +73,34 @@ package struct SlabClasses<Memory: SharedMemory> {
     }
   }
 
-  private func retire(_ slab: Slab, _ sizeClass: SizeClass) {
+  private func retire(_ slab: Slab<Memory>, _ sizeClass: SizeClass) {
     slab.close()
     pool.giveBack(slab, order: sizeClass.slabOrder)
   }
 
-  private func firstSlab(_ sizeClass: SizeClass) -> Slab? {
+  private func firstSlab(_ sizeClass: SizeClass) -> Slab<Memory>? {
     let first = words(sizeClass)[1]
-    return first == 0 ? nil : Slab(region: region, page: Int(first) - 1)
+    return first == 0 ? nil : Slab<Memory>(region: region, page: Int(first) - 1)
   }
 
-  private func openSlab(_ sizeClass: SizeClass) -> Slab? {
+  private func openSlab(_ sizeClass: SizeClass) -> Slab<Memory>? {
     guard let slab = pool.take(order: sizeClass.slabOrder) else { return nil }
     slab.open(for: sizeClass)
     link(slab, words(sizeClass))
     return slab
   }
 
-  private func link(_ slab: Slab, _ words: UnsafeMutablePointer<UInt>) {
+  private func link(_ slab: Slab<Memory>, _ words: PlainPointer<Memory, UInt>) {
     slab.previous = 0
     slab.next = Int(words[1])
-    if words[1] != 0 { Slab(region: region, page: Int(words[1]) - 1).previous = slab.page + 1 }
+    if words[1] != 0 { Slab<Memory>(region: region, page: Int(words[1]) - 1).previous = slab.page + 1 }
     words[1] = UInt(slab.page + 1)
   }
 
-  private func unlink(_ slab: Slab, _ words: UnsafeMutablePointer<UInt>) {
-    if slab.next != 0 { Slab(region: region, page: slab.next - 1).previous = slab.previous }
+  private func unlink(_ slab: Slab<Memory>, _ words: PlainPointer<Memory, UInt>) {
+    if slab.next != 0 { Slab<Memory>(region: region, page: slab.next - 1).previous = slab.previous }
     if slab.previous != 0 {
-      Slab(region: region, page: slab.previous - 1).next = slab.next
+      Slab<Memory>(region: region, page: slab.previous - 1).next = slab.next
     } else {
       words[1] = UInt(slab.next)
     }
@@ -107,7 +109,7 @@ package struct SlabClasses<Memory: SharedMemory> {
   /// Whether a block is home in its slab; for reports.
   package func isHome(_ block: BlockBase, _ sizeClass: SizeClass) -> Bool {
     lock(sizeClass).withLock {
-      Slab(region: region, containing: region.page(of: block.address)).isHome(block)
+      Slab<Memory>(region: region, containing: region.page(of: block.address)).isHome(block)
     }
   }
 
@@ -118,7 +120,7 @@ package struct SlabClasses<Memory: SharedMemory> {
       let sound = lock(sizeClass).withLock { () -> Bool in
         var page = Int(words(sizeClass)[1])
         while page != 0 {
-          let slab = Slab(region: region, page: page - 1)
+          let slab = Slab<Memory>(region: region, page: page - 1)
           guard slab.sizeClass == sizeClass, slab.homeCount > 0, !slab.isEmpty, slab.checkInvariants() else { return false }
           page = slab.next
         }

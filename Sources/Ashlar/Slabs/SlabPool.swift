@@ -6,11 +6,11 @@
 ///
 /// Everything is done under the pool's lock. Taking a run is O(1) in the number of units; purging is O(units).
 package struct SlabPool<Memory: SharedMemory> {
-  private let region: Region
+  private let region: Region<Memory>
   private let buddy: Buddy<Memory>
-  private let retention: Retention
-  private let state: UnsafeMutablePointer<UInt>
-  private let units: UnsafeMutablePointer<Unit>
+  private let retention: Retention<Memory>
+  private let state: PlainPointer<Memory, UInt>
+  private let units: PlainPointer<Memory, Unit>
 
   /// What the pool knows of a unit. Masks have a bit a page; a unit that is not the pool's has `free` and `used` 0.
   private struct Unit {
@@ -24,7 +24,7 @@ package struct SlabPool<Memory: SharedMemory> {
     var previous: UInt32
   }
 
-  private static var lists: Int { Slab.largestOrder + 1 }
+  private static var lists: Int { SizeClass.largestSlabOrder + 1 }
 
   /// Bytes of state, and of the table with a record a unit.
   package static var stateBytes: Int { 128 }
@@ -32,28 +32,38 @@ package struct SlabPool<Memory: SharedMemory> {
 
   /// `state` and `table` are zero when fresh.
   package init(
-    region: Region, buddy: Buddy<Memory>, retention: Retention,
+    region: Region<Memory>, buddy: Buddy<Memory>, retention: Retention<Memory>,
     state: UnsafeMutableRawPointer, table: UnsafeMutableRawPointer
   ) {
     self.region = region
     self.buddy = buddy
     self.retention = retention
-    self.state = state.assumingMemoryBound(to: UInt.self)
-    units = table.assumingMemoryBound(to: Unit.self)
+    self.state = PlainPointer(state)
+    units = PlainPointer(table)
   }
 
   /// Taken after a class's lock, never before one.
-  package var lock: Lock { Lock(SharedWord(state)) }
+  package var lock: Lock<Memory> { Lock(SharedWord(state)) }
   /// First unit of each list, plus one.
-  private var firsts: UnsafeMutablePointer<UInt> { state + 1 }
-  private var dirtyPages: UnsafeMutablePointer<UInt> { state + 8 }
-  private var dirtyUnits: Int { Int(dirtyPages.pointee) / Region.pagesPerUnit }
+  private var firsts: PlainPointer<Memory, UInt> { state + 1 }
+  private var dirtyPages: Int {
+    get { Int(state[8]) }
+    nonmutating set { state[8] = UInt(newValue) }
+  }
+  private var dirtyUnits: Int { dirtyPages / RegionLayout.pagesPerUnit }
   /// Units that the pool holds.
-  private var unitCount: UnsafeMutablePointer<UInt> { state + 9 }
-  private var topUnit: UnsafeMutablePointer<UInt> { state + 10 }
+  private var unitCount: Int {
+    get { Int(state[9]) }
+    nonmutating set { state[9] = UInt(newValue) }
+  }
+  /// One more than the highest unit that it ever held.
+  private var topUnit: Int {
+    get { Int(state[10]) }
+    nonmutating set { state[10] = UInt(newValue) }
+  }
 
   /// A run of 2^order pages, in no slab and owned by the caller; nil when memory is out.
-  package func take(order: Int) -> Slab? {
+  package func take(order: Int) -> Slab<Memory>? {
     lock.withLock {
       guard let unit = unit(withRun: order) else { return nil }
       unlist(unit)
@@ -61,23 +71,23 @@ package struct SlabPool<Memory: SharedMemory> {
       let mask = Self.mask(page, order)
       units[unit].free &= ~mask
       let dirty = units[unit].dirty & mask
-      dirtyPages.pointee -= UInt(dirty.nonzeroBitCount)
+      dirtyPages -= dirty.nonzeroBitCount
       units[unit].dirty &= ~mask
       list(unit)
-      return Slab(region: region, page: unit * Region.pagesPerUnit + page)
+      return Slab(region: region, page: unit * RegionLayout.pagesPerUnit + page)
     }
   }
 
   /// Takes the pages of a closed slab back.
-  package func giveBack(_ slab: Slab, order: Int) {
+  package func giveBack(_ slab: Slab<Memory>, order: Int) {
     lock.withLock {
-      let unit = slab.page / Region.pagesPerUnit
-      let mask = Self.mask(slab.page % Region.pagesPerUnit, order)
+      let unit = slab.page / RegionLayout.pagesPerUnit
+      let mask = Self.mask(slab.page % RegionLayout.pagesPerUnit, order)
       unlist(unit)
       units[unit].free |= mask
       units[unit].dirty |= mask
       units[unit].stamp = UInt32(truncatingIfNeeded: retention.now)
-      dirtyPages.pointee += UInt(mask.nonzeroBitCount)
+      dirtyPages += mask.nonzeroBitCount
       if units[unit].free == .max { giveUp(unit) } else { list(unit) }
       if retention.isExceeded(dirtyUnits: dirtyUnits) { purgeLocked(all: false) }
     }
@@ -87,7 +97,7 @@ package struct SlabPool<Memory: SharedMemory> {
   package func purge(all: Bool) { lock.withLock { purgeLocked(all: all) } }
 
   /// Bytes of the units that the pool holds.
-  package var heldBytes: Int { lock.withLock { Int(unitCount.pointee) * Region.unitBytes } }
+  package var heldBytes: Int { lock.withLock { unitCount * RegionLayout.unitBytes } }
 
   // MARK: Units
 
@@ -104,18 +114,18 @@ package struct SlabPool<Memory: SharedMemory> {
       return nil
     }
     units[unit] = Unit(free: .max, dirty: block.isDirty ? .max : 0, isOurs: true, stamp: 0, next: 0, previous: 0)
-    if block.isDirty { dirtyPages.pointee += UInt(Region.pagesPerUnit) }
-    unitCount.pointee += 1
-    topUnit.pointee = max(topUnit.pointee, UInt(unit) + 1)
+    if block.isDirty { dirtyPages += RegionLayout.pagesPerUnit }
+    unitCount += 1
+    topUnit = max(topUnit, unit + 1)
     list(unit)
     return unit
   }
 
   private func giveUp(_ unit: Int) {
     let dirty = units[unit].dirty
-    dirtyPages.pointee -= UInt(dirty.nonzeroBitCount)
+    dirtyPages -= dirty.nonzeroBitCount
     units[unit] = Unit(free: 0, dirty: 0, isOurs: false, stamp: 0, next: 0, previous: 0)
-    unitCount.pointee -= 1
+    unitCount -= 1
     buddy.release(.init(order: 0, index: unit, isDirty: dirty != 0))
   }
 
@@ -153,7 +163,7 @@ package struct SlabPool<Memory: SharedMemory> {
   }
 
   private func largestRun(_ unit: Int) -> Int? {
-    for order in stride(from: Slab.largestOrder, through: 0, by: -1)
+    for order in stride(from: SizeClass.largestSlabOrder, through: 0, by: -1)
     where Self.starts(of: units[unit].free, order) != 0 { return order }
     return nil
   }
@@ -189,7 +199,7 @@ package struct SlabPool<Memory: SharedMemory> {
 
   private func sweep(age: UInt, downToCap: Bool) {
     let now = UInt32(truncatingIfNeeded: retention.now)
-    for unit in 0..<Int(topUnit.pointee) where units[unit].isOurs {
+    for unit in 0..<topUnit where units[unit].isOurs {
       if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
       let loose = units[unit].free & units[unit].dirty
       if loose != 0, UInt(now &- units[unit].stamp) >= age { purge(loose, of: unit) }
@@ -201,11 +211,11 @@ package struct SlabPool<Memory: SharedMemory> {
     while left != 0 {
       let first = left.trailingZeroBitCount
       let length = (~(left >> UInt16(first))).trailingZeroBitCount
-      let start = unit * Region.pagesPerUnit + first
+      let start = unit * RegionLayout.pagesPerUnit + first
       let mask = UInt16(truncatingIfNeeded: ((1 << length) - 1) << first)
       if region.purge(pages: start..<(start + length)) {
         units[unit].dirty &= ~mask
-        dirtyPages.pointee -= UInt(length)
+        dirtyPages -= length
       }
       left &= ~mask
     }
@@ -216,12 +226,12 @@ package struct SlabPool<Memory: SharedMemory> {
     lock.withLock {
       var held = 0
       var dirty = 0
-      for unit in 0..<Int(topUnit.pointee) where units[unit].isOurs {
+      for unit in 0..<topUnit where units[unit].isOurs {
         held += 1
         dirty += units[unit].dirty.nonzeroBitCount
         if units[unit].dirty & ~units[unit].free != 0 || units[unit].free == .max { return false }
       }
-      return held == Int(unitCount.pointee) && dirty == Int(dirtyPages.pointee)
+      return held == unitCount && dirty == dirtyPages
     }
   }
 }

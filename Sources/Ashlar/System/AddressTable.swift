@@ -1,9 +1,9 @@
 /// A hash table from addresses to records, in mapped memory of its own (linear probing, backward-shift deletion).
 ///
 /// Not thread-safe: its owner holds a lock. O(1) expected; it doubles when half full. `Value` is a plain struct.
-package struct AddressTable<Value> {
+package struct AddressTable<Memory: SharedMemory, Value> {
   // Words: table, capacity, used.
-  private let state: UnsafeMutablePointer<UInt>
+  private let state: PlainPointer<Memory, UInt>
 
   private struct Entry {
     var key: UInt
@@ -13,12 +13,12 @@ package struct AddressTable<Value> {
   package static var bytes: Int { 24 }
 
   /// `state` is `bytes` long and zero: an empty table.
-  package init(state: UnsafeMutablePointer<UInt>) { self.state = state }
+  package init(state: PlainPointer<Memory, UInt>) { self.state = state }
 
   package var count: Int { Int(state[2]) }
   private var capacity: Int { Int(state[1]) }
-  private var entries: UnsafeMutablePointer<Entry> {
-    UnsafeMutablePointer(bitPattern: state[0]).unsafelyUnwrapped
+  private var entries: PlainPointer<Memory, Entry> {
+    PlainPointer(UnsafeMutableRawPointer(bitPattern: state[0]).unsafelyUnwrapped)
   }
 
   private func slot(_ key: UInt) -> Int {
@@ -53,13 +53,14 @@ package struct AddressTable<Value> {
     let (old, oldCapacity) = (state[0], capacity)
     let wanted = oldCapacity == 0 ? 256 : oldCapacity * 2
     let stride = MemoryLayout<Entry>.stride
-    guard let memory = System.map(wanted * stride) else { return false }
+    guard let memory = Memory.map(wanted * stride) else { return false }
     state[0] = UInt(bitPattern: memory)
     state[1] = UInt(wanted)
     state[2] = 0
-    if let moved = UnsafeMutablePointer<Entry>(bitPattern: old) {
+    if let raw = UnsafeMutableRawPointer(bitPattern: old) {
+      let moved = PlainPointer<Memory, Entry>(raw)
       for index in 0..<oldCapacity where moved[index].key != 0 { insert(moved[index].key, moved[index].value) }
-      System.unmap(UnsafeMutableRawPointer(moved), oldCapacity * stride)
+      Memory.unmap(raw, oldCapacity * stride)
     }
     return true
   }
@@ -95,7 +96,7 @@ package struct AddressTable<Value> {
 
   /// Takes every record out and gives the table's memory back.
   package func removeAll() {
-    if capacity > 0 { System.unmap(UnsafeMutableRawPointer(entries), capacity * MemoryLayout<Entry>.stride) }
+    if capacity > 0 { Memory.unmap(entries.raw, capacity * MemoryLayout<Entry>.stride) }
     (state[0], state[1], state[2]) = (0, 0, 0)
   }
 

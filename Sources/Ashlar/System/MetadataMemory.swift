@@ -1,17 +1,17 @@
 /// Memory for the allocator's own records. It is handed out once, zeroed, on lines of its own, and never taken back.
 ///
 /// Thread-safe. O(1).
-package struct MetadataMemory {
+package struct MetadataMemory<Memory: SharedMemory> {
   // Three words: lock, next free address, end of the current mapping.
-  private let state: UnsafeMutablePointer<UInt>
-  private static let mappingBytes = 256 << 10
+  private let state: PlainPointer<Memory, UInt>
+  private static var mappingBytes: Int { 256 << 10 }
 
-  package static let bytes = 64
+  package static var bytes: Int { 64 }
 
   /// `state` is `bytes` long and zero.
-  package init(state: UnsafeMutableRawPointer) { self.state = state.assumingMemoryBound(to: UInt.self) }
+  package init(state: UnsafeMutableRawPointer) { self.state = PlainPointer(state) }
 
-  package var lock: Lock { Lock(SharedWord(state)) }
+  package var lock: Lock<Memory> { Lock(SharedWord(state)) }
 
   /// `bytes` zeroed bytes, 64-byte aligned; nil when the system has none.
   package func take(_ bytes: Int) -> UnsafeMutableRawPointer? {

@@ -10,7 +10,7 @@ package enum PendingUnmaps {
   private static let capacity = Int(ASHLAR_PENDING_UNMAPS)
   private static var count: SharedWord { SharedWord(words + 1) }
 
-  package static var lock: Lock { Lock(SharedWord(words)) }
+  package static var lock: Lock<HardwareMemory> { Lock(SharedWord(words)) }
 
   static func add(_ address: UnsafeMutableRawPointer, _ bytes: Int) {
     lock.withLock {

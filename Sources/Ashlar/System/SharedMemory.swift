@@ -1,4 +1,4 @@
-import Synchronization
+import CAshlar
 
 /// A 64-bit word that several threads touch, and only as an atomic.
 ///
@@ -12,11 +12,6 @@ package struct SharedWord {
 
   @inline(__always)
   package init(_ words: UnsafeMutablePointer<UInt>) { self.address = UnsafeMutableRawPointer(words) }
-
-  @inline(__always)
-  fileprivate var atomic: UnsafeMutablePointer<Atomic<UInt>> {
-    address.assumingMemoryBound(to: Atomic<UInt>.self)
-  }
 }
 
 /// A 16-byte aligned pair of words that is read and swapped as one.
@@ -25,143 +20,239 @@ package struct SharedPair {
 
   @inline(__always)
   package init(_ address: UnsafeMutableRawPointer) { self.address = address }
-}
 
-/// The seam between the lock-free code and the memory it runs on.
-///
-/// Everything that two threads may touch without a lock goes through these functions, so that the types that
-/// ship can also run on a stepping memory that chooses the interleaving. `HardwareMemory` is what ships; its
-/// functions are inlined to the bare instruction.
-package protocol SharedMemory {
-  static func load(_ word: SharedWord) -> UInt
-  static func loadAcquiring(_ word: SharedWord) -> UInt
-  static func store(_ value: UInt, to word: SharedWord)
-  static func storeReleasing(_ value: UInt, to word: SharedWord)
-  /// Acquires and releases.
-  static func exchange(_ value: UInt, in word: SharedWord) -> UInt
-  /// Acquires and releases. Answers the value found; the swap took place if that is `expected`.
-  static func compareExchange(_ word: SharedWord, expected: UInt, desired: UInt) -> UInt
-  /// Acquires and releases. Answers the value before.
-  @discardableResult
-  static func add(_ value: UInt, to word: SharedWord) -> UInt
-  /// Acquires and releases. Answers the value before.
-  @discardableResult
-  static func or(_ bits: UInt, into word: SharedWord) -> UInt
-  /// Acquires and releases. Answers the value before.
-  @discardableResult
-  static func and(_ bits: UInt, into word: SharedWord) -> UInt
-  /// Acquires. Both words are of one moment.
-  static func loadPair(_ pair: SharedPair) -> (first: UInt, second: UInt)
-  /// Acquires and releases. Answers nil when the swap took place, otherwise the pair found.
-  static func compareExchangePair(
-    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt)
-  ) -> (first: UInt, second: UInt)?
-  /// Called between two attempts of a loop that waits for another thread.
-  static func pause()
-}
-
-/// The machine's own memory.
-package enum HardwareMemory: SharedMemory {
-  @inline(__always)
-  package static func load(_ word: SharedWord) -> UInt { word.atomic.pointee.load(ordering: .relaxed) }
-
-  @inline(__always)
-  package static func loadAcquiring(_ word: SharedWord) -> UInt { word.atomic.pointee.load(ordering: .acquiring) }
-
-  @inline(__always)
-  package static func store(_ value: UInt, to word: SharedWord) { word.atomic.pointee.store(value, ordering: .relaxed) }
-
-  @inline(__always)
-  package static func storeReleasing(_ value: UInt, to word: SharedWord) {
-    word.atomic.pointee.store(value, ordering: .releasing)
-  }
-
-  @inline(__always)
-  package static func exchange(_ value: UInt, in word: SharedWord) -> UInt {
-    word.atomic.pointee.exchange(value, ordering: .acquiringAndReleasing)
-  }
-
-  @inline(__always)
-  package static func compareExchange(_ word: SharedWord, expected: UInt, desired: UInt) -> UInt {
-    word.atomic.pointee.compareExchange(expected: expected, desired: desired, ordering: .acquiringAndReleasing).original
-  }
-
-  @inline(__always) @discardableResult
-  package static func add(_ value: UInt, to word: SharedWord) -> UInt {
-    word.atomic.pointee.wrappingAdd(value, ordering: .acquiringAndReleasing).oldValue
-  }
-
-  @inline(__always) @discardableResult
-  package static func or(_ bits: UInt, into word: SharedWord) -> UInt {
-    word.atomic.pointee.bitwiseOr(bits, ordering: .acquiringAndReleasing).oldValue
-  }
-
-  @inline(__always) @discardableResult
-  package static func and(_ bits: UInt, into word: SharedWord) -> UInt {
-    word.atomic.pointee.bitwiseAnd(bits, ordering: .acquiringAndReleasing).oldValue
-  }
-
-  @inline(__always)
-  package static func pause() { System.yield() }
-}
-
-// A 16-byte compare-and-swap where the target has one; a lock in the pair's own neighbourhood where it has not.
-// Build with ASHLAR_LOCKED_PAIRS to run the second form on a machine that has both.
-#if _hasAtomicBitWidth(_128) && !ASHLAR_LOCKED_PAIRS
-extension HardwareMemory {
-  @inline(__always)
-  private static func atomic(_ pair: SharedPair) -> UnsafeMutablePointer<Atomic<WordPair>> {
-    pair.address.assumingMemoryBound(to: Atomic<WordPair>.self)
-  }
-
-  @inline(__always)
-  package static func loadPair(_ pair: SharedPair) -> (first: UInt, second: UInt) {
-    let value = atomic(pair).pointee.load(ordering: .acquiring)
-    return (value.first, value.second)
-  }
-
-  @inline(__always)
-  package static func compareExchangePair(
-    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt)
-  ) -> (first: UInt, second: UInt)? {
-    let (exchanged, original) = atomic(pair).pointee.compareExchange(
-      expected: WordPair(first: expected.first, second: expected.second),
-      desired: WordPair(first: desired.first, second: desired.second),
-      ordering: .acquiringAndReleasing)
-    return exchanged ? nil : (original.first, original.second)
-  }
-
-  /// The lock that guards a pair; nil where none is needed.
-  package static func lock(of pair: SharedPair) -> Lock? { nil }
-}
-#else
-extension HardwareMemory {
-  /// The lock that guards a pair: the 16 bytes behind it, which `SharedPair.bytes` counts in.
-  package static func lock(of pair: SharedPair) -> Lock? { Lock(SharedWord(pair.address + 16)) }
-
-  private static func locked<Result>(_ pair: SharedPair, _ body: (UnsafeMutablePointer<UInt>) -> Result) -> Result {
-    let lock = Lock(SharedWord(pair.address + 16))
-    return lock.withLock { body(pair.address.assumingMemoryBound(to: UInt.self)) }
-  }
-
-  package static func loadPair(_ pair: SharedPair) -> (first: UInt, second: UInt) {
-    locked(pair) { ($0[0], $0[1]) }
-  }
-
-  package static func compareExchangePair(
-    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt)
-  ) -> (first: UInt, second: UInt)? {
-    locked(pair) { words in
-      guard words[0] == expected.first, words[1] == expected.second else { return (words[0], words[1]) }
-      words[0] = desired.first
-      words[1] = desired.second
-      return nil
-    }
-  }
-}
-#endif
-
-extension SharedPair {
   /// Bytes that a pair takes, a cache line of its own included so that two pairs never share one.
   package static var bytes: Int { 64 }
+}
+
+/// A byte that several threads touch, and only through the seam.
+package struct SharedByte {
+  package let address: UnsafeMutablePointer<UInt8>
+
+  @inline(__always)
+  package init(_ address: UnsafeMutablePointer<UInt8>) { self.address = address }
+}
+
+/// How strongly an access orders what stands around it in the program (C11).
+package enum MemoryOrder { case relaxed, acquiring, releasing, acquiringAndReleasing }
+
+/// What is done to a word in one atomic step: wrapping addition, bitwise or, bitwise and.
+package enum Update { case add, or, and }
+
+/// The line of source that takes a step: how an explorer names it.
+package struct SourceLine {
+  package let file: StaticString
+  package let line: UInt32
+
+  @inline(__always)
+  package init(_ file: StaticString, _ line: UInt32) {
+    self.file = file
+    self.line = line
+  }
+}
+
+/// The seam between the allocator and the memory it runs on.
+///
+/// All that threads have to do with each other goes through these functions: words and bytes that are shared without a
+/// lock, plain memory that a lock or an owner guards, locks and waiting, and what belongs to the calling thread. So what
+/// ships can also run on a stepping memory that chooses the interleaving and looks for races. `HardwareMemory` is what
+/// ships; its functions are inlined to the bare instruction.
+///
+/// Code calls the short forms below, which pass on the line that they are called from.
+package protocol SharedMemory {
+  // MARK: Words
+
+  static func load(_ word: SharedWord, _ order: MemoryOrder, at line: SourceLine) -> UInt
+  static func store(_ value: UInt, to word: SharedWord, _ order: MemoryOrder, at line: SourceLine)
+  static func exchange(_ value: UInt, in word: SharedWord, _ order: MemoryOrder, at line: SourceLine) -> UInt
+  /// Answers the value found; the swap took place if that is `expected`.
+  static func compareExchange(
+    _ word: SharedWord, expected: UInt, desired: UInt, _ order: MemoryOrder, at line: SourceLine
+  ) -> UInt
+  /// Answers the value before.
+  static func update(
+    _ word: SharedWord, _ update: Update, _ operand: UInt, _ order: MemoryOrder, at line: SourceLine
+  ) -> UInt
+  /// Adds 1 to a word that one thread writes and others only read; true when it wraps to zero. A relaxed load and a
+  /// relaxed store, not one atomic step.
+  static func count(_ word: SharedWord, at line: SourceLine) -> Bool
+
+  // MARK: Pairs
+
+  /// Acquires. Both words are of one moment.
+  static func loadPair(_ pair: SharedPair, at line: SourceLine) -> (first: UInt, second: UInt)
+  /// Acquires and releases. Answers nil when the swap took place, otherwise the pair found.
+  static func compareExchangePair(
+    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), at line: SourceLine
+  ) -> (first: UInt, second: UInt)?
+
+  // MARK: Bytes, relaxed unless it says otherwise
+
+  static func load(_ byte: SharedByte, at line: SourceLine) -> UInt8
+  static func store(_ value: UInt8, to byte: SharedByte, at line: SourceLine)
+  /// Adds to a byte; true when there is a carry. A load and a store, not one atomic step.
+  static func addReportingCarry(_ value: UInt8, to byte: SharedByte, at line: SourceLine) -> Bool
+  /// Acquires and releases. False, and no change, when it was not `expected`.
+  static func compareExchange(_ byte: SharedByte, expected: UInt8, desired: UInt8, at line: SourceLine) -> Bool
+
+  // MARK: Plain memory, which one thread owns or a lock guards
+
+  /// Told before each read.
+  static func willRead(_ address: UnsafeRawPointer, _ bytes: Int, at line: SourceLine)
+  /// Told before each write.
+  static func willWrite(_ address: UnsafeMutableRawPointer, _ bytes: Int, at line: SourceLine)
+
+  // MARK: Locks and waiting
+
+  /// The word of a lock is zero at first, and is used as nothing but this lock.
+  static func acquire(_ lock: SharedWord, at line: SourceLine)
+  static func tryAcquire(_ lock: SharedWord, at line: SourceLine) -> Bool
+  static func release(_ lock: SharedWord, at line: SourceLine)
+  /// Attempts at a lock before its thread sleeps.
+  static var spins: Int { get }
+  /// Sleeps unless the word's low 32 bits are others by then; may end for no reason.
+  static func wait(_ word: SharedWord, while value: UInt, at line: SourceLine)
+  /// Wakes one thread that sleeps at the word.
+  static func wake(_ word: SharedWord, at line: SourceLine)
+  /// Called between two attempts of a loop that waits for another thread.
+  static func pause(at line: SourceLine)
+  /// Called between two attempts of a loop that waits for another thread and expects it within a few instructions.
+  static func relax(at line: SourceLine)
+
+  // MARK: Mappings whose end another thread may meet
+
+  /// Fresh zeroed memory; nil when the system refuses.
+  static func map(_ bytes: Int) -> UnsafeMutableRawPointer?
+  static func unmap(_ address: UnsafeMutableRawPointer, _ bytes: Int)
+
+  // MARK: The calling thread
+
+  /// Its cache; the empty one when it has none.
+  static var cache: UnsafeMutableRawPointer { get set }
+  /// Whether it has given its cache back at its exit, and must not get another.
+  static var hasExited: Bool { get set }
+  /// Makes sure that the cache is brought home when the thread exits; false when nobody would do it.
+  static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool
+
+  // MARK: The process
+
+  /// The words that the hot path reads.
+  static var globals: UnsafeMutablePointer<ashlar_globals> { get }
+  /// Of a clock that never goes back, a few milliseconds exact.
+  static var milliseconds: UInt { get }
+  /// A word that differs from process to process.
+  static var random: UInt { get }
+}
+
+// MARK: The short forms
+
+extension SharedMemory {
+  @inline(__always)
+  package static func load(_ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
+    load(word, .relaxed, at: SourceLine(file, line))
+  }
+
+  @inline(__always)
+  package static func loadAcquiring(_ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
+    load(word, .acquiring, at: SourceLine(file, line))
+  }
+
+  @inline(__always)
+  package static func store(
+    _ value: UInt, to word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line
+  ) { store(value, to: word, .relaxed, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func storeReleasing(
+    _ value: UInt, to word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line
+  ) { store(value, to: word, .releasing, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func exchange(
+    _ value: UInt, in word: SharedWord, _ order: MemoryOrder = .acquiringAndReleasing,
+    file: StaticString = #fileID, line: UInt32 = #line
+  ) -> UInt { exchange(value, in: word, order, at: SourceLine(file, line)) }
+
+  /// Answers the value found; the swap took place if that is `expected`.
+  @inline(__always)
+  package static func compareExchange(
+    _ word: SharedWord, expected: UInt, desired: UInt, _ order: MemoryOrder = .acquiringAndReleasing,
+    file: StaticString = #fileID, line: UInt32 = #line
+  ) -> UInt { compareExchange(word, expected: expected, desired: desired, order, at: SourceLine(file, line)) }
+
+  /// Answers the value before.
+  @inline(__always) @discardableResult
+  package static func add(
+    _ value: UInt, to word: SharedWord, _ order: MemoryOrder = .acquiringAndReleasing,
+    file: StaticString = #fileID, line: UInt32 = #line
+  ) -> UInt { update(word, .add, value, order, at: SourceLine(file, line)) }
+
+  /// Answers the value before.
+  @inline(__always) @discardableResult
+  package static func or(
+    _ bits: UInt, into word: SharedWord, _ order: MemoryOrder = .acquiringAndReleasing,
+    file: StaticString = #fileID, line: UInt32 = #line
+  ) -> UInt { update(word, .or, bits, order, at: SourceLine(file, line)) }
+
+  /// Answers the value before.
+  @inline(__always) @discardableResult
+  package static func and(
+    _ bits: UInt, into word: SharedWord, _ order: MemoryOrder = .acquiringAndReleasing,
+    file: StaticString = #fileID, line: UInt32 = #line
+  ) -> UInt { update(word, .and, bits, order, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func count(_ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line) -> Bool {
+    count(word, at: SourceLine(file, line))
+  }
+
+  @inline(__always)
+  package static func loadPair(
+    _ pair: SharedPair, file: StaticString = #fileID, line: UInt32 = #line
+  ) -> (first: UInt, second: UInt) { loadPair(pair, at: SourceLine(file, line)) }
+
+  /// Answers nil when the swap took place, otherwise the pair found.
+  @inline(__always)
+  package static func compareExchangePair(
+    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt),
+    file: StaticString = #fileID, line: UInt32 = #line
+  ) -> (first: UInt, second: UInt)? {
+    compareExchangePair(pair, expected: expected, desired: desired, at: SourceLine(file, line))
+  }
+
+  @inline(__always)
+  package static func load(_ byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line) -> UInt8 {
+    load(byte, at: SourceLine(file, line))
+  }
+
+  @inline(__always)
+  package static func store(
+    _ value: UInt8, to byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line
+  ) { store(value, to: byte, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func addReportingCarry(
+    _ value: UInt8, to byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line
+  ) -> Bool { addReportingCarry(value, to: byte, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func compareExchange(
+    _ byte: SharedByte, expected: UInt8, desired: UInt8, file: StaticString = #fileID, line: UInt32 = #line
+  ) -> Bool { compareExchange(byte, expected: expected, desired: desired, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func wait(
+    _ word: SharedWord, while value: UInt, file: StaticString = #fileID, line: UInt32 = #line
+  ) { wait(word, while: value, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func wake(_ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line) {
+    wake(word, at: SourceLine(file, line))
+  }
+
+  @inline(__always)
+  package static func pause(file: StaticString = #fileID, line: UInt32 = #line) { pause(at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func relax(file: StaticString = #fileID, line: UInt32 = #line) { relax(at: SourceLine(file, line)) }
 }

@@ -25,11 +25,10 @@ struct ashlar_globals {
   uintptr_t fault_handler;    // shared: replaceable handler, 0 for the default
 };
 extern ASHLAR_HIDDEN struct ashlar_globals ashlar_globals;
-ASHLAR_INLINE const struct ashlar_globals *ashlar_read_globals(void) { return &ashlar_globals; }
-ASHLAR_INLINE struct ashlar_globals *ashlar_write_globals(void) { return &ashlar_globals; }
+ASHLAR_INLINE struct ashlar_globals *ashlar_the_globals(void) { return &ashlar_globals; }
 // The shared words, by address: Swift would count taking one's address as writing to it.
-ASHLAR_INLINE void *ashlar_phase_word(void) { return &ashlar_globals.phase; }
-ASHLAR_INLINE void *ashlar_region_granules_word(void) { return &ashlar_globals.region_granules; }
+ASHLAR_INLINE void *ashlar_phase_word(struct ashlar_globals *globals) { return &globals->phase; }
+ASHLAR_INLINE void *ashlar_region_granules_word(struct ashlar_globals *globals) { return &globals->region_granules; }
 ASHLAR_INLINE void *ashlar_system_calls_word(void) { return &ashlar_globals.system_calls; }
 ASHLAR_INLINE void *ashlar_fail_call_word(void) { return &ashlar_globals.fail_call; }
 ASHLAR_INLINE void *ashlar_fail_onwards_word(void) { return &ashlar_globals.fail_onwards; }

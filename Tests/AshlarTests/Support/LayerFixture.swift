@@ -2,8 +2,8 @@
 
 /// The layers below the thread caches, on a region of their own.
 final class LayerFixture {
-  let region: Region
-  let metadata: MetadataMemory
+  let region: Region<HardwareMemory>
+  let metadata: MetadataMemory<HardwareMemory>
   let buddy: Buddy<HardwareMemory>
   let pool: SlabPool<HardwareMemory>
   let slabs: SlabClasses<HardwareMemory>
@@ -21,9 +21,9 @@ final class LayerFixture {
       return memory.last!.start
     }
     region = Region(bytes: mebibytes << 20, strict: strict, unitRecordBytes: BuddyTables.bytes)!
-    metadata = MetadataMemory(state: take(MetadataMemory.bytes))
-    func retention(_ region: Region) -> Retention {
-      Retention(region: region, cap: cap, delay: delay, state: take(Retention.bytes))
+    metadata = MetadataMemory(state: take(MetadataMemory<HardwareMemory>.bytes))
+    func retention(_ region: Region<HardwareMemory>) -> Retention<HardwareMemory> {
+      Retention(region: region, cap: cap, delay: delay, state: take(Retention<HardwareMemory>.bytes))
     }
     buddy = Buddy(
       tables: BuddyTables(memory: region.unitRecords, units: region.unitCount), retention: retention(region))
@@ -38,13 +38,12 @@ final class LayerFixture {
   deinit { region.release() }
 
   func blocks(_ sizeClass: SizeClass, _ count: Int) -> [UInt] {
-    [UInt](unsafeUninitializedCapacity: count) { buffer, initialized in
-      initialized = slabs.take(sizeClass, count, into: buffer.baseAddress!)
-    }
+    var blocks: [UInt] = []
+    _ = slabs.take(sizeClass, count) { blocks.append($0) }
+    return blocks
   }
 
   func giveBack(_ sizeClass: SizeClass, _ blocks: [UInt]) -> BlockBase? {
-    var blocks = blocks
-    return slabs.giveBack(sizeClass, &blocks, blocks.count)
+    slabs.giveBack(sizeClass, blocks.count) { blocks[$0] }
   }
 }
