@@ -18,10 +18,10 @@ let package = Package(
     .target(name: "Ashlar", dependencies: ["CAshlar"]),
     .target(name: "CScheduleExplorer"),
     .target(name: "ScheduleExplorer", dependencies: ["CScheduleExplorer"]),
-    .target(name: "AshlarSuite", dependencies: ["Ashlar", "ScheduleExplorer"]),
+    .target(name: "AshlarSuite", dependencies: ["Ashlar", "CAshlar", "ScheduleExplorer"]),
     .executableTarget(
       name: "ashlar",
-      dependencies: ["AshlarSuite", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["AshlarSuite", "ScheduleExplorer", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Sources/ashlar-tool"),
     .testTarget(name: "AshlarTests", dependencies: ["Ashlar", "AshlarSuite", "CAshlar"]),
     .testTarget(name: "ScheduleExplorerTests", dependencies: ["ScheduleExplorer"]),

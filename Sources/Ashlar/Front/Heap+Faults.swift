@@ -51,7 +51,7 @@ extension Heap {
     let base = BlockBase(user)
     let offset = base.address - region.address(ofPage: slab.page)
     let isStart = offset % UInt(sizeClass.size) == 0
-    let isBeyond = Int(offset) / sizeClass.size >= slab.blockCount
+    let isBeyond = Int(offset) / sizeClass.size >= sizeClass.slabBlocks
     let tag = region.tag(at: base.address)
     let neverUsed = isStart && tag == .none
     var fault = Fault(

@@ -12,9 +12,9 @@ extension Heap {
 
   /// Makes a heap and shows it to the hot path; false when the system has no memory for one. One thread does it, once.
   package static func start(_ switches: Switches) -> Bool {
-    guard let memory = System.map(MemoryLayout<Heap>.size) else { return false }
+    guard let memory = Memory.map(MemoryLayout<Heap>.size) else { return false }
     guard let heap = Heap(switches: switches) else {
-      System.unmap(memory, MemoryLayout<Heap>.size)
+      Memory.unmap(memory, MemoryLayout<Heap>.size)
       return false
     }
     memory.initializeMemory(as: Heap.self, to: heap)

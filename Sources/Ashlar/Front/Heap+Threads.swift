@@ -9,7 +9,7 @@ extension Heap {
 
   /// The calling thread's cache, adopted or made at its first call; nil once the thread has given it back at its
   /// exit, or when memory is out.
-  func cacheOfThread() -> ThreadCache<Memory>? { cacheIfAny() ?? attach() }
+  package func cacheOfThread() -> ThreadCache<Memory>? { cacheIfAny() ?? attach() }
 
   private func attach() -> ThreadCache<Memory>? {
     guard !Memory.hasExited, let cache = registry.adopt(capacity: { capacity(of: $0) }) else { return nil }
@@ -45,7 +45,7 @@ extension Heap {
   }
 
   /// Opens the hot path unless something wants to see every call.
-  func updateRoutes() { registry.setRoutes { !tracker.isEnabled && policy.interval != 1 } }
+  package func updateRoutes() { registry.setRoutes { !tracker.isEnabled && policy.interval != 1 } }
 
   // MARK: Fork
 

@@ -33,9 +33,9 @@ package struct Heap<Memory: SharedMemory> {
     var wanted = switches.region
     let limit = ashlar_os_address_space_limit()
     while wanted > 4 << 20, wanted > limit / 2 { wanted >>= 1 }
-    guard let region = Region<Memory>(bytes: wanted, strict: strict, unitRecordBytes: BuddyTables.bytes)
+    guard let region = Region<Memory>(bytes: wanted, strict: strict, unitRecordBytes: { BuddyTables.bytes(units: $0) })
     else { return nil }
-    guard let memory = System.map(Self.stateBytes(units: region.unitCount)) else {
+    guard let memory = Memory.map(Self.stateBytes(units: region.unitCount)) else {
       region.release()
       return nil
     }

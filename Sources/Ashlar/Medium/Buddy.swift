@@ -60,7 +60,7 @@ package struct Buddy<Memory: SharedMemory> {
   package init(tables: BuddyTables, retention: Retention<Memory>, fresh: Bool = true) {
     self.tables = tables
     self.retention = retention
-    queue = MergeQueue(words: tables.queue, capacity: BuddyTables.queueCapacity, fresh: fresh)
+    queue = MergeQueue(words: tables.queue, capacity: tables.queueCapacity, fresh: fresh)
   }
 
   private func list(_ order: Int) -> TaggedStack<Memory, Links> {
@@ -100,33 +100,40 @@ package struct Buddy<Memory: SharedMemory> {
     }
   }
 
-  // What is left may be in hot slots, in the queue, in the hands of a merging worker, or in those of a thread that is
-  // splitting a block: gather all, and look until nobody was splitting meanwhile.
+  // What is left may be in hot slots, in the queue, in the hands of a merging worker, or in transit: gather all, and look
+  // until nothing was in transit meanwhile.
   private func takeLastResort(_ order: Int) -> Block? {
     while true {
       gather()
-      let before = Memory.loadAcquiring(tables.splits)
+      let before = Memory.loadAcquiring(tables.transits)
       if let block = takeListed(order) { return block }
-      let isAlone = before & Splits.activeMask == 0 && Memory.loadAcquiring(tables.splits) == before &+ Splits.begun
+      let isAlone = before & Transits.activeMask == 0 && Memory.loadAcquiring(tables.transits) == before &+ Transits.begun
       if isAlone { return nil }
       Memory.pause()
     }
   }
 
-  // How many threads are looking for a block to split, and how many ever were.
-  private enum Splits {
+  // How many threads may have free memory in their hands that is nowhere else, and how many ever had.
+  private enum Transits {
     static var begun: UInt { 1 &<< 32 }
     static var activeMask: UInt { begun &- 1 }
   }
 
+  // Around whatever takes free memory from one place and puts it, or a part of it, in another.
+  private func inTransit<Result>(_ body: () -> Result) -> Result {
+    Memory.add(Transits.begun &+ 1, to: tables.transits)
+    defer { Memory.add(0 &- 1, to: tables.transits) }
+    return body()
+  }
+
   private func takeListed(_ order: Int) -> Block? {
-    Memory.add(Splits.begun &+ 1, to: tables.splits)
-    defer { Memory.add(0 &- 1, to: tables.splits) }
-    while true {
-      let candidates = Memory.loadAcquiring(tables.nonEmpty) &>> UInt(order)
-      guard candidates != 0 else { return nil }
-      let found = order &+ candidates.trailingZeroBitCount
-      if let block = pop(found) { return split(block, to: order) }
+    inTransit {
+      while true {
+        let candidates = Memory.loadAcquiring(tables.nonEmpty) &>> UInt(order)
+        guard candidates != 0 else { return nil }
+        let found = order &+ candidates.trailingZeroBitCount
+        if let block = pop(found) { return split(block, to: order) }
+      }
     }
   }
 
@@ -158,7 +165,9 @@ package struct Buddy<Memory: SharedMemory> {
   }
 
   /// Adds untouched units to the lists: the largest aligned block that fits; false when none of `order` is left.
-  private func extend(_ order: Int) -> Bool {
+  private func extend(_ order: Int) -> Bool { inTransit { moveFrontier(order) } }
+
+  private func moveFrontier(_ order: Int) -> Bool {
     var start = Memory.load(tables.frontier)
     while true {
       var fitting = BuddyTables.orders &- 1
@@ -179,8 +188,10 @@ package struct Buddy<Memory: SharedMemory> {
   /// Takes a block back. It becomes free at once, and is merged with its buddy in time.
   package func release(_ block: Block) {
     if block.isDirty { countDirty(block, 1) }
-    let displaced = Memory.exchange(block.packed, in: tables.hot(order: block.order))
-    if displaced != 0 { enqueue(Block(packed: displaced)) }
+    inTransit {
+      let displaced = Memory.exchange(block.packed, in: tables.hot(order: block.order))
+      if displaced != 0 { enqueue(Block(packed: displaced)) }
+    }
     if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) }
   }
 
@@ -208,7 +219,7 @@ package struct Buddy<Memory: SharedMemory> {
   /// In the child of a fork, as the worker: makes the queue whole again.
   package func repairAfterFork() {
     queue.fillAbandonedCells()
-    Memory.store(0, to: tables.splits)
+    Memory.store(0, to: tables.transits)
   }
 
   package func resign() { Memory.storeReleasing(0, to: tables.workerActive) }

@@ -2,21 +2,23 @@
 /// the control words and the merge queue.
 package struct BuddyTables {
   package static let orders = 10
-  package static let queueCapacity = 256
-
   private let memory: UnsafeMutableRawPointer
   package let units: Int
+  /// Entries of the merge queue, a power of two.
+  package let queueCapacity: Int
+  private static let usualCapacity = 256
 
-  package static func bytes(units: Int) -> Int {
+  package static func bytes(units: Int, queueCapacity: Int? = nil) -> Int {
     let blocks = 2 * units
     let total = blocks * 16 + orders * SharedPair.bytes + (2 + orders) * 64
-      + MergeQueue<HardwareMemory>.bytes(capacity: queueCapacity)
+      + MergeQueue<HardwareMemory>.bytes(capacity: queueCapacity ?? usualCapacity)
     return (total + 65535) & ~65535
   }
 
-  package init(memory: UnsafeMutableRawPointer, units: Int) {
+  package init(memory: UnsafeMutableRawPointer, units: Int, queueCapacity: Int? = nil) {
     self.memory = memory
     self.units = units
+    self.queueCapacity = queueCapacity ?? Self.usualCapacity
   }
 
   /// Number of a block among the blocks of all orders: order 0 first. One more is its node in a free list.
@@ -43,8 +45,8 @@ package struct BuddyTables {
   package var frontier: SharedWord { SharedWord(controls + 8) }
   /// Units of free blocks that may hold memory.
   package var dirtyUnits: SharedWord { SharedWord(controls + 16) }
-  /// Threads that are splitting a block, and how many ever did.
-  package var splits: SharedWord { SharedWord(controls + 24) }
+  /// Threads that may have free memory in their hands, and how many ever had.
+  package var transits: SharedWord { SharedWord(controls + 24) }
   /// 1 while a thread merges.
   package var workerActive: SharedWord { SharedWord(controls + 64) }
   /// The block of an order that was freed last, not merged yet.

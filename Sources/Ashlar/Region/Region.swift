@@ -140,7 +140,7 @@ package struct Region<Memory: SharedMemory> {
   /// caller. False when the system refuses; the contents are then what they were.
   package func purge(pages: Range<Int>) -> Bool {
     let start = UnsafeMutableRawPointer(bitPattern: address(ofPage: pages.lowerBound)).unsafelyUnwrapped
-    guard System.purge(start, pages.count * RegionLayout.pageBytes) else { return false }
+    guard Memory.purge(start, pages.count * RegionLayout.pageBytes) else { return false }
     purgeTags(of: pages)
     return true
   }
@@ -162,6 +162,6 @@ package struct Region<Memory: SharedMemory> {
     let page = System.pageBytes
     let first = (pages.lowerBound * bytesPerPage + page - 1) / page * page
     let end = pages.upperBound * bytesPerPage / page * page
-    if first < end { _ = System.purge(UnsafeMutableRawPointer(tags) + first, end - first) }
+    if first < end { _ = Memory.purge(UnsafeMutableRawPointer(tags) + first, end - first) }
   }
 }

@@ -2,7 +2,9 @@
 ///
 /// Its record is the descriptor of its first page and a bitmap of the blocks that are home. Nothing is written into
 /// the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
-/// no slab, under the pool's.
+/// no slab, under the pool's. Only the two bytes that say which slab a page is part of, and of what class, are read
+/// without a lock: by who looks up a block that may be none. Under a class's lock a slab that says it is of that class
+/// stays so.
 package struct Slab<Memory: SharedMemory> {
   package let region: Region<Memory>
   /// Number of its first page in the region.
@@ -16,17 +18,17 @@ package struct Slab<Memory: SharedMemory> {
   /// The slab that a page is part of.
   package init(region: Region<Memory>, containing page: Int) {
     self.region = region
-    self.page = page &- Int(Slab(region: region, page: page).words[Field.pageOffset])
+    self.page = page &- Int(Memory.load(Slab(region: region, page: page).pageOffset))
   }
 
   private enum Field {
-    static var tag: Int { 0 }
-    static var pageOffset: Int { 1 }
-    static var homeCount: Int { 2 }
-    static var blockCount: Int { 3 }
-    static var next: Int { 4 }
-    static var previous: Int { 5 }
-    static var firstWord: Int { 6 }
+    static var homeCount: Int { 0 }
+    static var next: Int { 1 }
+    static var previous: Int { 2 }
+    static var firstWord: Int { 3 }
+    // Bytes behind the words.
+    static var tag: Int { 16 }
+    static var pageOffset: Int { 17 }
   }
 
   private var words: PlainPointer<Memory, UInt32> {
@@ -37,12 +39,18 @@ package struct Slab<Memory: SharedMemory> {
     PlainPointer(region.bitmaps + page &* RegionLayout.bitmapBytes)
   }
 
+  private func byte(_ offset: Int) -> SharedByte {
+    SharedByte((region.descriptors + page &* RegionLayout.descriptorBytes + offset).assumingMemoryBound(to: UInt8.self))
+  }
+  private var tag: SharedByte { byte(Field.tag) }
+  private var pageOffset: SharedByte { byte(Field.pageOffset) }
+
   /// The class that its blocks are of; nil for pages that are in no slab.
-  package var sizeClass: SizeClass? { Tag(UInt8(truncatingIfNeeded: words[Field.tag])).sizeClass }
+  package var sizeClass: SizeClass? { Tag(Memory.load(tag)).sizeClass }
 
   /// Blocks that are home, out of `blockCount`.
   package var homeCount: Int { Int(words[Field.homeCount]) }
-  package var blockCount: Int { Int(words[Field.blockCount]) }
+  package var blockCount: Int { sizeClass?.slabBlocks ?? 0 }
   package var isEmpty: Bool { homeCount == blockCount }
 
   /// Neighbours in its class's list of slabs with blocks at home, as page number plus one; 0 for none.
@@ -68,12 +76,11 @@ package struct Slab<Memory: SharedMemory> {
     let pages = 1 << sizeClass.slabOrder
     for offset in 0..<pages {
       let part = Slab(region: region, page: page + offset)
-      part.words[Field.tag] = UInt32(Tag.free(sizeClass).value)
-      part.words[Field.pageOffset] = UInt32(offset)
+      Memory.store(UInt8(truncatingIfNeeded: offset), to: part.pageOffset)
+      Memory.store(Tag.free(sizeClass).value, to: part.tag)
     }
-    let blocks = pages * RegionLayout.pageBytes / sizeClass.size
+    let blocks = sizeClass.slabBlocks
     words[Field.homeCount] = UInt32(blocks)
-    words[Field.blockCount] = UInt32(blocks)
     words[Field.firstWord] = 0
     next = 0
     previous = 0
@@ -88,8 +95,8 @@ package struct Slab<Memory: SharedMemory> {
   package func close() {
     for page in pages {
       let part = Slab(region: region, page: page)
-      part.words[Field.tag] = 0
-      part.words[Field.pageOffset] = 0
+      Memory.store(0, to: part.tag)
+      Memory.store(0, to: part.pageOffset)
     }
   }
 
@@ -164,6 +171,9 @@ package struct Slab<Memory: SharedMemory> {
 
 extension SizeClass {
   package static let largestSlabOrder = 4
+
+  /// Blocks of a slab.
+  package var slabBlocks: Int { (RegionLayout.pageBytes << slabOrder) / size }
 
   /// Pages of a slab, as a power of two: room for at least 8 blocks, or 1 MiB.
   package var slabOrder: Int {

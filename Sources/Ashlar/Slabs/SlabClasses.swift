@@ -109,7 +109,8 @@ package struct SlabClasses<Memory: SharedMemory> {
   /// Whether a block is home in its slab; for reports.
   package func isHome(_ block: BlockBase, _ sizeClass: SizeClass) -> Bool {
     lock(sizeClass).withLock {
-      Slab<Memory>(region: region, containing: region.page(of: block.address)).isHome(block)
+      let slab = Slab<Memory>(region: region, containing: region.page(of: block.address))
+      return slab.sizeClass == sizeClass && slab.isHome(block)
     }
   }
 

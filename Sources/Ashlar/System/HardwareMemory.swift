@@ -145,6 +145,8 @@ package enum HardwareMemory: SharedMemory {
 
   package static func unmap(_ address: UnsafeMutableRawPointer, _ bytes: Int) { System.unmap(address, bytes) }
 
+  package static func purge(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool { System.purge(address, bytes) }
+
   // MARK: The calling thread
 
   @inline(__always)

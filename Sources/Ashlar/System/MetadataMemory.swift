@@ -19,7 +19,7 @@ package struct MetadataMemory<Memory: SharedMemory> {
     return lock.withLock {
       if Int(bitPattern: state[2] &- state[1]) < rounded {
         let mapping = max(Self.mappingBytes, rounded)
-        guard let fresh = System.map(mapping) else { return nil }
+        guard let fresh = Memory.map(mapping) else { return nil }
         state[1] = UInt(bitPattern: fresh)
         state[2] = state[1] + UInt(mapping)
       }

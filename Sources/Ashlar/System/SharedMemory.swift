@@ -124,6 +124,8 @@ package protocol SharedMemory {
   /// Fresh zeroed memory; nil when the system refuses.
   static func map(_ bytes: Int) -> UnsafeMutableRawPointer?
   static func unmap(_ address: UnsafeMutableRawPointer, _ bytes: Int)
+  /// Drops the contents of whole pages; false when the system refuses.
+  static func purge(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool
 
   // MARK: The calling thread
 

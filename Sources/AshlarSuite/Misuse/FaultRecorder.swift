@@ -14,7 +14,15 @@ enum FaultRecorder {
       PoolAllocator.setFaultHandler { fault in faults.withLock { $0.append(fault) } }
       defer { PoolAllocator.setFaultHandler(nil) }
       body()
-      return faults.withLock { $0 }
+      return take()
+    }
+  }
+
+  /// While recording: what was reported since it began, or since the last call.
+  static func take() -> [MemoryFault] {
+    faults.withLock { recorded in
+      defer { recorded = [] }
+      return recorded
     }
   }
 }

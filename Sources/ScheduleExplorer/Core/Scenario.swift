@@ -10,7 +10,7 @@
 ///
 /// Actions must be deterministic: the choices of an execution are all that two runs of it may differ by.
 public struct Scenario<State> {
-  public let name: String
+  public var name: String
   /// A sentence on what it is about.
   public var about = ""
   /// Makes the state that an execution begins with. Its steps are no choices.
@@ -50,6 +50,9 @@ public struct Scenario<State> {
     }
     return scenario
   }
+
+  /// Whether a counterexample may be sought in fewer actions: not where the check counts on all of them.
+  public var shrinks = true
 
   var sizeText: String { threads.map { "[" + $0.map(\.name).joined(separator: ", ") + "]" }.joined(separator: " ∥ ") }
 }

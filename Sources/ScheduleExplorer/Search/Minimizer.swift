@@ -12,7 +12,7 @@ struct Minimizer<State> {
   }
 
   func minimize(_ found: Found) -> Counterexample {
-    let (smallest, witness) = shrink(found)
+    let (smallest, witness) = scenario.shrinks ? shrink(found) : (scenario, found)
     return show(smallest, shortest(smallest, witness))
   }
 

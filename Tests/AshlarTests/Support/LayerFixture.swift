@@ -20,7 +20,7 @@ final class LayerFixture {
       memory.append(ZeroedMemory(bytes: bytes))
       return memory.last!.start
     }
-    region = Region(bytes: mebibytes << 20, strict: strict, unitRecordBytes: BuddyTables.bytes)!
+    region = Region(bytes: mebibytes << 20, strict: strict, unitRecordBytes: { BuddyTables.bytes(units: $0) })!
     metadata = MetadataMemory(state: take(MetadataMemory<HardwareMemory>.bytes))
     func retention(_ region: Region<HardwareMemory>) -> Retention<HardwareMemory> {
       Retention(region: region, cap: cap, delay: delay, state: take(Retention<HardwareMemory>.bytes))

@@ -1,0 +1,100 @@
+import Ashlar
+import ScheduleExplorer
+
+extension Model {
+  private static func buddy(
+    units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, _ begin: @escaping (LayerState) throws -> Void = { _ in },
+    _ threads: [Action<LayerState>]...
+  ) -> Scenario<LayerState> {
+    var scenario = Scenario("buddy") {
+      let state = LayerState(units: units, queueCapacity: queueCapacity, cap: cap)
+      try begin(state)
+      return state
+    }
+    for thread in threads { scenario.thread(thread) }
+    return scenario.checking { try $0.requireWholeBuddy() }
+  }
+
+  static let buddyModels: [Model] = [
+    Model("buddy-pop-split", "buddy: two threads split one free block", threads: 2) {
+      buddy({ _ in }, [.take(1, order: 0, required: true)], [.take(2, order: 1, required: true)])
+    },
+    Model("buddy-free-list", "buddy: a pop against a pop and a push of the same node", threads: 2) {
+      buddy({ state in
+        for _ in 0..<4 { try state.take(3, order: 0) }
+        for _ in 0..<3 { try state.giveBack(3) }
+        state.buddy.purge(all: true)
+      }, [.take(1, order: 0, required: true)], [.take(2, order: 0, required: true), .giveBack(2)])
+    },
+    Model("buddy-hot", "buddy: the block freed last goes to one of two threads", threads: 2) {
+      buddy({ state in
+        for _ in 0..<2 { try state.take(1, order: 0) }
+        try state.take(2, order: 0)
+      }, [.giveBack(1), .take(1, order: 0, required: true)], [.take(2, order: 0, required: true), .giveBack(2)])
+    },
+    Model("buddy-merge-buddies", "buddy: two halves freed at once become one block again", threads: 2) {
+      buddy({ state in
+        try state.take(1, order: 0)
+        try state.take(2, order: 0)
+      }, [.giveBack(1)], [.giveBack(2)])
+    },
+    Model("buddy-merge-allocate", "buddy: a merge claims what an allocation pops", threads: 2) {
+      buddy({ state in
+        for thread in [1, 2, 1, 2] { try state.take(thread, order: 0) }
+        try state.giveBack(1)
+        state.buddy.purge(all: true)
+      }, [.giveBack(1), .purge(all: true)], [.take(2, order: 0, required: true)])
+    },
+    Model("buddy-last-resort", "buddy: memory that a merge has in its hands is found, not taken for exhausted", threads: 2) {
+      buddy({ state in
+        for _ in 0..<4 { try state.take(1, order: 0) }
+        try state.giveBack(1)
+        try state.giveBack(1)
+      }, [.purge(all: true)], [.take(2, order: 0, required: true)])
+    },
+    Model("buddy-displaced", "buddy: a block that a release pushes out of the hot slot is found meanwhile", threads: 2) {
+      buddy({ state in
+        for thread in [1, 1, 2, 3] { try state.take(thread, order: 0) }
+        try state.giveBack(3)
+      }, [.giveBack(1)], [.take(2, order: 0, required: true)])
+    },
+    Model("buddy-split-last", "buddy: what another thread is about to split is waited for", threads: 2) {
+      buddy([.take(1, order: 0, required: true)], [.take(2, order: 0, required: true), .take(2, order: 0, required: true)])
+    },
+    Model("merge-queue-full", "merge queue: a full one is merged in place, and nothing is dropped", threads: 2) {
+      buddy(queueCapacity: 2, { state in
+        for thread in [1, 1, 2, 2] { try state.take(thread, order: 0) }
+      }, [.giveBack(1), .giveBack(1)], [.giveBack(2), .giveBack(2)])
+    },
+    Model("merge-worker", "merge worker: one at a time, and what is pushed while it stops is merged later", threads: 2) {
+      buddy(queueCapacity: 2, { state in
+        for thread in [1, 2, 1, 2] { try state.take(thread, order: 0) }
+        try state.giveBack(1)
+      }, [.giveBack(1), .purge(all: true)], [.giveBack(2), .take(2, order: 1)])
+    },
+    Model("merge-three-threads", "merge worker: three threads free, one allocates", threads: 3) {
+      buddy(queueCapacity: 2, { state in for thread in [1, 2, 3] { try state.take(thread, order: 0) } },
+        [.giveBack(1)], [.giveBack(2)], [.giveBack(3), .take(3, order: 0, required: true)])
+    },
+    Model("purge-reuse-medium", "purge: memory that was taken again keeps its contents", threads: 2) {
+      buddy({ state in
+        for thread in [1, 2] { try state.take(thread, order: 0) }
+        try state.giveBack(1)
+      }, [.purge(all: true)], [.take(2, order: 0, required: true), .giveBack(2)])
+    },
+    Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2) {
+      buddy(cap: 0, { state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [.giveBack(1)], [.giveBack(2)])
+    },
+    Model("frontier", "buddy: untouched units are handed out once", threads: 2) {
+      buddy(units: 8, [.take(1, order: 2, required: true)], [.take(2, order: 2, required: true)])
+    },
+  ]
+}
+
+extension Model {
+  private static func buddy(
+    units: Int = 4, _ first: [Action<LayerState>], _ second: [Action<LayerState>]
+  ) -> Scenario<LayerState> {
+    buddy(units: units, { _ in }, first, second)
+  }
+}

@@ -1,0 +1,190 @@
+import Ashlar
+import CAshlar
+import ScheduleExplorer
+
+extension Model {
+  static func heap(
+    switches change: @escaping (inout Switches) -> Void = { _ in }, begin: @escaping (HeapState) throws -> Void,
+    _ actions: [Action<HeapState>]...
+  ) -> Scenario<HeapState> {
+    var scenario = Scenario("heap") {
+      let state = HeapState(threads: actions.count, change)
+      try begin(state)
+      return state
+    }
+    for thread in actions { scenario.thread(thread) }
+    return scenario.checking { try $0.requireSound() }
+  }
+
+  /// Fills each thread's cache and hands, acting for it.
+  private static func blocks(_ counts: [Int], free: [Int] = []) -> (HeapState) throws -> Void {
+    { state in
+      for (index, count) in counts.enumerated() {
+        try state.acting(as: index + 1) {
+          for _ in 0..<(count + (index < free.count ? free[index] : 0)) { try state.take(index + 1) }
+          for _ in 0..<(index < free.count ? free[index] : 0) { try state.giveBack(index + 1) }
+        }
+      }
+    }
+  }
+
+  static let heapModels: [Model] = [
+    Model("cache-alone", "caches: two threads allocate and free, each from its own", threads: 2) {
+      heap(begin: blocks([0, 0], free: [1, 1]), [.take(1), .giveBack(1)], [.take(2), .giveBack(2)])
+    },
+    Model("flush-free-elsewhere", "caches: one is flushed while another thread frees and refills", threads: 2) {
+      heap(begin: blocks([3, 1]), [.giveBack(1), .giveBack(1), .giveBack(1)], [.giveBack(2), .take(2), .take(2)])
+    },
+    Model("flush-flush", "caches: two are flushed at once", threads: 2) {
+      heap(begin: blocks([1, 1], free: [2, 2]), [.giveBack(1)], [.giveBack(2)])
+    },
+    Model("free-elsewhere", "caches: a block is freed by another thread than the one that allocated it", threads: 2) {
+      heap(
+        begin: { state in
+          try blocks([1, 1], free: [2, 2])(state)
+          state.blocks.swapAt(1, 2)
+          for thread in [1, 2] { for block in state.blocks[thread] { PlainPointer<SteppingMemory, UInt>(block)[0] = UInt(thread) } }
+        }, [.giveBack(1), .take(1)], [.giveBack(2), .take(2)])
+    },
+    Model("exit-flush", "caches: a thread exits while another flushes and refills", threads: 2) {
+      heap(begin: blocks([0, 3], free: [2, 0]), [.leave], [.giveBack(2), .giveBack(2), .giveBack(2), .take(2)])
+    },
+    Model("exit-late-free", "caches: a thread that has exited still frees and allocates", threads: 2) {
+      heap(
+        begin: blocks([1, 1], free: [1, 2]), [.leave, .giveBack(1), .take(1)], [.giveBack(2), .take(2), .take(2), .take(2)])
+    },
+    Model("adopt", "caches: an abandoned one goes to one of two new threads", threads: 3) {
+      var scenario = Scenario("heap") { () -> HeapState in
+        let state = HeapState(threads: 3)
+        state.acting(as: 1) { state.heap.detach(ThreadCache<SteppingMemory>.current) }
+        SteppingMemory.hasExited = false
+        return state
+      }
+      scenario.shrinks = false
+      for _ in [1, 2] {
+        scenario.thread(Action("adopt") { state in
+          guard let cache = state.heap.registry.adopt(capacity: { _ in 2 }) else { return }
+          state.blocks[0].append(cache.address)
+          SteppingMemory.cache = cache.address
+        })
+      }
+      scenario.thread(Action("exit") { $0.leave() })
+      return scenario.checking { try require(Set($0.blocks[0]).count == 2, "one cache for two threads") }
+    },
+    Model("double-free-fast", "double free: two threads free one block at once, and it is reported before all is freed", threads: 2) {
+      var scenario = doubleFree { _ in }
+      scenario.check = { state in
+        // Two owners of one block may both go on until one of them frees it: the other's free is reported then.
+        for thread in [1, 2] { for block in state.blocks[thread] { state.acting(as: thread) { state.free(block) } } }
+        try require(!FaultRecorder.take().isEmpty, "a double free went unreported")
+      }
+      return scenario
+    },
+    Model("double-free-guarded", "double free: guarded, one of two threads frees, the other is reported", threads: 2) {
+      var scenario = doubleFree { $0.guardInterval = 1 }
+      scenario.check = { state in
+        let faults = FaultRecorder.take()
+        try require(faults.count == 1, "\(faults.count) faults")
+        let live = Array(state.blocks.joined())
+        try require(Set(live).count == live.count, "a block was handed out twice")
+      }
+      return scenario
+    },
+    Model("double-free-slow", "double free: off the hot path, one of two threads frees, the other is reported", threads: 2) {
+      slowDoubleFree(HeapState.size)
+    },
+    Model("double-free-medium", "double free: of a medium block", threads: 2) { slowDoubleFree(2 << 20) },
+    Model("double-free-large", "double free: of a mapping", threads: 2) { slowDoubleFree(513 << 20) },
+    Model("late-free", "slabs: a block is freed again when its slab has gone back, while the pool hands that out", threads: 2) {
+      Scenario("heap") { () -> HeapState in
+        let state = HeapState(threads: 2) { $0.cachePercent = 0 }
+        try blocks([2, 0])(state)
+        return state
+      }
+      .with(.giveBack(1), .giveBack(1), Action("free again") { state in
+        guard let block = UnsafeMutableRawPointer(bitPattern: state.heap.region.base) else { return }
+        state.free(block)
+      })
+      .with(.take(2, 64 << 10), .giveBack(2))
+      .checking { state in
+        let faults = FaultRecorder.take()
+        // The block may be the other thread's by then: that free is then one that nobody can tell from a right one.
+        try require(faults.count <= 2, "\(faults.count) faults")
+        try require(state.heap.slabs.checkInvariants() && state.heap.pool.checkInvariants(), "the slabs' records disagree")
+      }
+    },
+    Model("counters", "counters: two threads count, and no count is lost", threads: 2) {
+      heap(begin: blocks([1, 1]), [.take(1, 2 << 20), .giveBack(1)], [.take(2, 1 << 20), .giveBack(2)])
+    },
+    Model("statistics", "statistics: read while another thread allocates and frees", threads: 2) {
+      heap(
+        begin: blocks([2, 0]),
+        [.giveBack(1), .take(1)],
+        [Action("statistics") { state in
+          let figures = state.heap.statistics(of: HeapState.sizeClass)
+          try require((1...3).contains(figures.liveBlocks), "\(figures.liveBlocks) blocks live")
+        }])
+    },
+    Model("tracker", "tracker: on and off while another thread allocates and frees", threads: 2) {
+      heap(
+        begin: blocks([1, 0], free: [1, 0]),
+        [.giveBack(1), .take(1)],
+        [Action("track") { $0.heap.setTracking(true) }, Action("stop") { $0.heap.setTracking(false) }])
+    },
+    Model("tracker-new-cache", "tracker: a cache that is adopted meanwhile is routed past the hot path too", threads: 2) {
+      var scenario = Scenario("heap") { HeapState(threads: 2) }
+      scenario.thread(.take(1))
+      scenario.thread(Action("track") { $0.heap.setTracking(true) })
+      return scenario.checking { state in
+        state.acting(as: 1) {
+          let before = state.heap.tracker.count
+          let block = state.allocate()
+          state.blocks[1].append(block!)
+          let after = state.heap.tracker.count
+          if after != before + 1 { state.process.faults.append("not recorded") }
+        }
+        try require(state.process.faults.isEmpty, "a call after the tracker was switched on went unrecorded")
+      }
+    },
+    Model("quarantine", "guarded blocks: two threads free, and push each other's blocks out of quarantine", threads: 2) {
+      heap(switches: { $0.guardInterval = 1 }, begin: { state in
+        for thread in [1, 2] { try state.acting(as: thread) { try state.take(thread, 64) } }
+      }, [.giveBack(1)], [.giveBack(2)])
+    },
+  ]
+
+  private static func doubleFree(_ change: @escaping (inout Switches) -> Void) -> Scenario<HeapState> {
+    var scenario = Scenario("heap") { () -> HeapState in
+      let state = HeapState(threads: 2, change)
+      try state.acting(as: 1) { try state.take(1) }
+      state.victims = state.blocks[1]
+      state.blocks[1] = []
+      return state
+    }
+    scenario.shrinks = false
+    for thread in [1, 2] {
+      scenario.thread([
+        // Whoever frees when the other has allocated again frees a live block, and nobody can tell.
+        Action("free the block, meet") { state in
+          state.free(state.victims[0])
+          state.meet(thread)
+        },
+        Action("allocate") { state in if let block = state.allocate() { state.blocks[thread].append(block) } },
+      ])
+    }
+    return scenario
+  }
+
+  private static func slowDoubleFree(_ size: Int) -> Scenario<HeapState> {
+    var scenario = Scenario("heap") { () -> HeapState in
+      let state = HeapState(threads: 2) { $0.cachePercent = 0 }
+      try state.acting(as: 1) { try state.take(1, size) }
+      state.victims = state.blocks[1]
+      state.blocks[1] = []
+      return state
+    }
+    scenario.shrinks = false
+    for _ in [1, 2] { scenario.thread(Action("free the block") { state in state.free(state.victims[0]) }) }
+    return scenario.checking { try $0.requireSound(faults: 1) }
+  }
+}

@@ -1,0 +1,130 @@
+import Ashlar
+import CAshlar
+import ScheduleExplorer
+
+/// A whole heap, with a cache for each thread, used as a program uses it: the hot path first.
+final class HeapState {
+  let process = ModelProcess()
+  private let region: Region<SteppingMemory>
+  private let meeting: UnsafeMutableRawPointer
+  private var caches: [UnsafeMutableRawPointer] = []
+  /// What the threads have, each its own.
+  /// What is freed more than once.
+  var victims: [UnsafeMutableRawPointer] = []
+  var blocks: [[UnsafeMutableRawPointer]] = [[], [], [], []]
+
+  var heap: Heap<SteppingMemory> { Heap<SteppingMemory>.ready.pointee }
+
+  /// A size with two blocks to a thread's cache and one to a magazine, on the level of the slabs.
+  static let size = 128 << 10
+  static var sizeClass: SizeClass { SizeClass(holding: size) }
+
+  init(threads: Int, _ change: (inout Switches) -> Void = { _ in }) {
+    var switches = Switches()
+    switches.region = 4 << 20
+    switches.delay = 1_000_000_000
+    switches.quarantine = 0
+    switches.hugePages = false
+    change(&switches)
+    guard Heap<SteppingMemory>.start(switches) else { fatalError("no memory for a model") }
+    meeting = process.take(4096, "meeting")
+    region = Heap<SteppingMemory>.ready.pointee.region
+    if switches.guardInterval > 0 { heap.setGuards(canaries: switches.guardInterval, pages: 0) } else { heap.updateRoutes() }
+    for _ in 0..<threads { caches.append(adopt()) }
+    Explored.name("tags", heap.region.tags, bytes: heap.region.bytes / 16)
+    for (index, cache) in caches.enumerated() { Explored.name("cache of \(index + 1)", cache, bytes: ThreadCache<SteppingMemory>.bytes) }
+    // Empty magazines, so that none has to be made while threads run.
+    for _ in 0..<4 {
+      guard let memory = heap.metadata.take(Magazine<SteppingMemory>.bytes) else { fatalError("no memory for a model") }
+      heap.depots.discard(Magazine(UInt(bitPattern: memory)))
+    }
+    _ = FaultRecorder.take()
+  }
+
+  deinit { region.release() }
+
+  // Laying a cache out takes hundreds of stores, which are no business of the threads.
+  private func adopt() -> UnsafeMutableRawPointer {
+    SteppingMemory.cache = ashlar_no_cache()
+    guard let cache = heap.cacheOfThread() else { fatalError("no memory for a model") }
+    SteppingMemory.cache = ashlar_no_cache()
+    return cache.address
+  }
+
+  /// Gives the running thread its cache.
+  func enter() {
+    let thread = Explored.thread
+    if thread > 0, SteppingMemory.cache == ashlar_no_cache(), !SteppingMemory.hasExited { SteppingMemory.cache = caches[thread - 1] }
+  }
+
+  /// In set-up: acts for a thread.
+  func acting(as thread: Int, _ body: () throws -> Void) rethrows {
+    SteppingMemory.cache = caches[thread - 1]
+    try body()
+    SteppingMemory.cache = ashlar_no_cache()
+  }
+
+  // MARK: What the C interface does
+
+  func allocate(_ size: Int = HeapState.size) -> UnsafeMutableRawPointer? {
+    enter()
+    let request = Request(size: size)
+    func slow() -> UnsafeMutableRawPointer? { heap.allocate(request, site: .unknown)?.raw }
+    func twice(_ address: UInt) -> UnsafeMutableRawPointer? {
+      heap.refuseHandingOutTwice(BlockBase(address: address))
+      return slow()
+    }
+    return HotPath<SteppingMemory>.allocate(
+      UInt(size), larger: { HotPath<SteppingMemory>.allocateLarger(UInt(size), otherwise: slow, twice: twice) },
+      otherwise: slow, twice: twice)
+  }
+
+  func free(_ block: UnsafeMutableRawPointer) {
+    enter()
+    HotPath<SteppingMemory>.free(block) { heap.free(UserPointer(block)) }
+  }
+
+  /// Thread exit.
+  func leave() {
+    enter()
+    heap.detach(ThreadCache<SteppingMemory>.current)
+  }
+
+  /// Waits for the other of two threads.
+  func meet(_ thread: Int) {
+    func word(_ thread: Int) -> SharedWord { SharedWord(meeting + 64 * thread) }
+    SteppingMemory.storeReleasing(1, to: word(thread))
+    while SteppingMemory.loadAcquiring(word(3 - thread)) == 0 { SteppingMemory.pause() }
+  }
+
+  // MARK: Blocks with an owner
+
+  func take(_ thread: Int, _ size: Int = HeapState.size) throws {
+    guard let block = allocate(size) else { return }
+    PlainPointer<SteppingMemory, UInt>(block)[0] = UInt(thread)
+    blocks[thread].append(block)
+  }
+
+  func giveBack(_ thread: Int) throws {
+    guard let block = blocks[thread].popLast() else { return }
+    try require(PlainPointer<SteppingMemory, UInt>(block)[0] == UInt(thread), "a block changed under its owner's hands")
+    free(block)
+  }
+
+  /// No block has two owners, nothing was reported, and when all is given back nothing is live.
+  func requireSound(faults expected: Int = 0) throws {
+    let live = Array(blocks.joined())
+    try require(Set(live).count == live.count, "a block has two owners")
+    let faults = FaultRecorder.take()
+    try require(faults.count == expected, "\(faults.count) faults: \(faults.map(\.description))")
+    let counted = heap.statistics().total.liveBlocks
+    try require(counted == live.count, "\(counted) blocks counted as live, \(live.count) are")
+    try require(heap.checkInvariants(), "the heap's records disagree")
+  }
+}
+
+extension Action where State == HeapState {
+  static func take(_ thread: Int, _ size: Int = HeapState.size) -> Action { Action("allocate") { try $0.take(thread, size) } }
+  static func giveBack(_ thread: Int) -> Action { Action("free") { try $0.giveBack(thread) } }
+  static var leave: Action { Action("exit") { $0.leave() } }
+}

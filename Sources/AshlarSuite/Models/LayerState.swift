@@ -1,0 +1,138 @@
+import Ashlar
+import ScheduleExplorer
+
+/// The layers below the thread caches, on a small region of their own.
+final class LayerState {
+  let process = ModelProcess()
+  let region: Region<SteppingMemory>
+  let metadata: MetadataMemory<SteppingMemory>
+  let buddy: Buddy<SteppingMemory>
+  let pool: SlabPool<SteppingMemory>
+  let slabs: SlabClasses<SteppingMemory>
+  let depots: Depots<SteppingMemory>
+  /// What the threads have, each its own.
+  var blocks: [[UInt]] = [[], [], [], []]
+  var runs: [[Buddy<SteppingMemory>.Block]] = [[], [], [], []]
+
+  /// - Parameters:
+  ///   - units: mebibytes that there are, a multiple of 4.
+  ///   - queueCapacity: entries of the merge queue.
+  ///   - cap: bytes that stay dirty at most on each level.
+  init(units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, depotBytes: Int = 1 << 20) {
+    let process = process
+    guard let region = Region<SteppingMemory>(
+      bytes: units << 20, strict: false, unitRecordBytes: { BuddyTables.bytes(units: $0, queueCapacity: queueCapacity) })
+    else { fatalError("no region for a model") }
+    self.region = region
+    func retention() -> Retention<SteppingMemory> {
+      Retention(region: region, cap: cap, delay: 1_000_000, state: process.take(Retention<SteppingMemory>.bytes))
+    }
+    metadata = MetadataMemory(state: process.take(MetadataMemory<SteppingMemory>.bytes, "metadata"))
+    let tables = BuddyTables(memory: region.unitRecords, units: region.unitCount, queueCapacity: queueCapacity)
+    buddy = Buddy(tables: tables, retention: retention())
+    pool = SlabPool(
+      region: region, buddy: buddy, retention: retention(), state: process.take(SlabPool<SteppingMemory>.stateBytes, "pool"),
+      table: process.take(SlabPool<SteppingMemory>.tableBytes(units: region.unitCount), "units"))
+    slabs = SlabClasses(region: region, pool: pool, state: process.take(SlabClasses<SteppingMemory>.bytes, "slab classes"))
+    depots = Depots(heads: process.take(Depots<SteppingMemory>.bytes, "depots"), metadata: metadata, limitBytes: depotBytes)
+    name(tables)
+  }
+
+  deinit { region.release() }
+
+  private func name(_ tables: BuddyTables) {
+    Explored.name("tags", region.tags, bytes: region.bytes / 16)
+    Explored.name("nonEmpty", tables.nonEmpty.address, bytes: 8)
+    Explored.name("frontier", tables.frontier.address, bytes: 8)
+    Explored.name("dirtyUnits", tables.dirtyUnits.address, bytes: 8)
+    Explored.name("transits", tables.transits.address, bytes: 8)
+    Explored.name("worker", tables.workerActive.address, bytes: 8)
+    for order in 0..<BuddyTables.orders {
+      Explored.name("hot \(order)", tables.hot(order: order).address, bytes: 8)
+      Explored.name("list \(order)", tables.head(order: order).address, bytes: 16)
+      for index in 0..<(tables.units >> order) {
+        let number = tables.number(order: order, index: index)
+        Explored.name("block \(order)/\(index)", tables.word(number).address, bytes: 8)
+        Explored.name("link \(order)/\(index)", tables.link(number).address, bytes: 8)
+      }
+    }
+  }
+
+  // MARK: Runs of units
+
+  /// The first word of a run, which its owner writes plain.
+  func word(_ block: Buddy<SteppingMemory>.Block) -> PlainPointer<SteppingMemory, UInt> {
+    PlainPointer(UnsafeMutableRawPointer(bitPattern: region.address(ofUnit: block.firstUnit)).unsafelyUnwrapped)
+  }
+
+  func take(_ thread: Int, order: Int, required: Bool = false) throws {
+    guard let block = buddy.allocate(order: order) else {
+      return try require(!required, "no block of order \(order), though there is memory for it")
+    }
+    try require(block.isDirty || word(block)[0] == 0, "a block said to be clean is not")
+    word(block)[0] = UInt(thread)
+    runs[thread].append(block)
+  }
+
+  func giveBack(_ thread: Int) throws {
+    guard let block = runs[thread].popLast() else { return }
+    try require(word(block)[0] == UInt(thread), "a block changed under its owner's hands")
+    buddy.release(.init(order: block.order, index: block.index, isDirty: true))
+  }
+
+  /// Every unit is free or somebody's, none is both or twice, and all that is free merges to what it began as.
+  func requireSoundBuddy() throws {
+    try require(buddy.checkInvariants(), "the buddy system's records disagree")
+    var owners = [Int](repeating: 0, count: region.unitCount)
+    for run in runs.joined() { for unit in run.units { owners[unit] += 1 } }
+    buddy.visitListed { order, index in for unit in (index << order)..<((index + 1) << order) { owners[unit] += 1 } }
+    let frontier = Int(SteppingMemory.load(buddy.tables.frontier))
+    for unit in 0..<frontier { try require(owners[unit] == 1, "unit \(unit) has \(owners[unit]) owners") }
+  }
+
+  /// Gives everything back and finds it whole.
+  func requireWholeBuddy() throws {
+    for thread in runs.indices { while !runs[thread].isEmpty { try giveBack(thread) } }
+    try requireSoundBuddy()
+    var free = 0
+    buddy.visitListed { order, _ in free += 1 << order }
+    let frontier = Int(SteppingMemory.load(buddy.tables.frontier))
+    try require(free == frontier, "\(free) of \(frontier) units are free after all came back")
+  }
+
+  // MARK: Small blocks
+
+  func word(_ block: UInt) -> PlainPointer<SteppingMemory, UInt> {
+    PlainPointer(UnsafeMutableRawPointer(bitPattern: block).unsafelyUnwrapped)
+  }
+
+  func takeBlocks(_ thread: Int, _ sizeClass: SizeClass, _ count: Int) throws {
+    var taken: [UInt] = []
+    _ = slabs.take(sizeClass, count) { taken.append($0) }
+    for block in taken { word(block)[0] = UInt(thread) }
+    blocks[thread] += taken
+  }
+
+  func giveBlocksBack(_ thread: Int, _ sizeClass: SizeClass, _ count: Int) throws {
+    let leaving = Array(blocks[thread].suffix(count))
+    blocks[thread].removeLast(leaving.count)
+    for block in leaving { try require(word(block)[0] == UInt(thread), "a block changed under its owner's hands") }
+    let twice = slabs.giveBack(sizeClass, leaving.count) { leaving[$0] }
+    try require(twice == nil, "a block that was taken once is said to be freed twice")
+  }
+
+  func requireSoundSlabs(_ sizeClass: SizeClass) throws {
+    let all = Array(blocks.joined())
+    try require(Set(all).count == all.count, "a block has two owners")
+    try require(slabs.takenCount(sizeClass) == all.count, "\(slabs.takenCount(sizeClass)) blocks counted, \(all.count) taken")
+    try require(slabs.checkInvariants() && pool.checkInvariants(), "the slabs' records disagree")
+  }
+}
+
+extension Action where State == LayerState {
+  static func take(_ thread: Int, order: Int, required: Bool = false) -> Action {
+    Action("take order \(order)") { try $0.take(thread, order: order, required: required) }
+  }
+  static func giveBack(_ thread: Int) -> Action { Action("give back") { try $0.giveBack(thread) } }
+  static func purge(all: Bool) -> Action { Action("purge") { $0.buddy.purge(all: all) } }
+}

@@ -1,0 +1,53 @@
+import ScheduleExplorer
+
+/// A small program on the shipped code, to be run under every interleaving.
+public struct Model: Sendable {
+  /// How it is named on the command line.
+  public let name: String
+  /// What it is about, in a line.
+  public let about: String
+  public let threads: Int
+  private let body: @Sendable (Plan, Survey?, ((Int) -> Void)?) -> Report
+
+  /// Preemptions up to which it is explored exhaustively: 3 with two threads and 2 with more, unless it says otherwise.
+  public let bound: Int
+
+  init<State>(_ name: String, _ about: String, threads: Int, bound: Int? = nil, _ make: @escaping @Sendable () -> Scenario<State>) {
+    self.name = name
+    self.bound = bound ?? (threads <= 2 ? 3 : 2)
+    self.about = about
+    self.threads = threads
+    body = { plan, survey, progress in
+      var scenario = make()
+      scenario.name = name
+      return Explorer.explore(scenario, plan, survey: survey, progress: progress)
+    }
+  }
+
+  /// Explores it.
+  public func explore(_ plan: Plan, survey: Survey? = nil, progress: ((Int) -> Void)? = nil) -> Report {
+    // Some models free what must not be freed; the handler of faults is the process's.
+    var report: Report?
+    _ = FaultRecorder.record { report = body(plan, survey, progress) }
+    return report!
+  }
+}
+
+extension Scenario {
+  init(_ model: String, _ setUp: @escaping () throws -> State) { self.init(model, setUp: setUp) }
+
+  /// The same scenario with another thread.
+  func with(_ actions: Action<State>...) -> Scenario {
+    var scenario = self
+    scenario.thread(actions)
+    return scenario
+  }
+
+  /// - Parameter shrinks: whether the check holds for fewer actions too.
+  func checking(shrinks: Bool = true, _ check: @escaping (State) throws -> Void) -> Scenario {
+    var scenario = self
+    scenario.check = check
+    scenario.shrinks = scenario.shrinks && shrinks
+    return scenario
+  }
+}

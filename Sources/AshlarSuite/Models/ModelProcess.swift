@@ -1,0 +1,43 @@
+import Ashlar
+import CAshlar
+import ScheduleExplorer
+
+/// What one execution of a model has instead of a process: memory that goes when it does, a clock, and the hot path's words.
+final class ModelProcess {
+  let globals: UnsafeMutablePointer<ashlar_globals>
+  var milliseconds: UInt = 1000
+  private var mappings: [UnsafeMutableRawPointer: Int] = [:]
+  /// Faults that the shipped code reported.
+  var faults: [String] = []
+
+  /// Makes itself the running execution's.
+  init() {
+    globals = .allocate(capacity: 1)
+    globals.initialize(to: ashlar_globals())
+    Explored.environment = self
+  }
+
+  deinit {
+    for (address, bytes) in mappings { System.unmap(address, bytes) }
+    globals.deallocate()
+  }
+
+  /// Zeroed memory for a part of the allocator, named for tables.
+  func take(_ bytes: Int, _ name: String = "") -> UnsafeMutableRawPointer {
+    guard let memory = map(bytes) else { fatalError("no memory for a model") }
+    if !name.isEmpty { Explored.name(name, memory, bytes: bytes) }
+    return memory
+  }
+
+  func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
+    guard let memory = System.map(bytes) else { return nil }
+    mappings[memory] = bytes
+    Explored.didMap(UnsafeRawBufferPointer(start: memory, count: bytes))
+    return memory
+  }
+
+  func unmap(_ address: UnsafeMutableRawPointer, _ bytes: Int) {
+    // It stays mapped until the execution is over, so that a late access is found and not fatal.
+    Explored.release(UnsafeRawBufferPointer(start: address, count: bytes)) {}
+  }
+}

@@ -1,0 +1,138 @@
+import Ashlar
+import ScheduleExplorer
+
+/// Blocks of 128 KiB: eight to a slab, one to a magazine.
+private let large = SizeClass(holding: 128 << 10)
+/// Blocks of 1 MiB: a slab each.
+private let largest = SizeClass(holding: 1 << 20)
+
+extension Action where State == LayerState {
+  fileprivate static func takeBlocks(_ thread: Int, _ count: Int, _ sizeClass: SizeClass = large) -> Action {
+    Action("take \(count) of class \(sizeClass.index)") { try $0.takeBlocks(thread, sizeClass, count) }
+  }
+  fileprivate static func giveBlocksBack(_ thread: Int, _ count: Int, _ sizeClass: SizeClass = large) -> Action {
+    Action("give \(count) back") { try $0.giveBlocksBack(thread, sizeClass, count) }
+  }
+  fileprivate static var purgePool: Action { Action("purge the pool") { $0.pool.purge(all: true) } }
+  /// What a cache does that is full.
+  fileprivate static func put(_ thread: Int) -> Action {
+    Action("put a full magazine") { state in
+      guard let magazine = state.depots.takeEmpty() else { return }
+      let block = state.blocks[thread].removeLast()
+      try require(magazine.count == 0, "an empty magazine holds \(magazine.count) blocks")
+      magazine.fill(1) { _ in block }
+      _ = state.depots.put(magazine, large)
+    }
+  }
+  /// What a cache does that is empty.
+  fileprivate static func refill(_ thread: Int) -> Action {
+    Action("take a full magazine") { state in
+      guard let magazine = state.depots.take(large) else { return }
+      let taken = (0..<magazine.count).map { magazine.slots[$0] }
+      try require(taken.count == 1, "a full magazine holds \(taken.count) blocks")
+      for block in taken { state.word(block)[0] = UInt(thread) }
+      state.blocks[thread] += taken
+      state.depots.discard(magazine)
+    }
+  }
+  fileprivate static var drain: Action {
+    Action("drain the depot") { state in
+      try require(state.depots.drain(large, into: state.slabs) == nil, "a block in a depot is said to be freed twice")
+    }
+  }
+}
+
+extension Model {
+  private static func layers(
+    depotBytes: Int = 1 << 20, cap: Int = 1 << 40, _ begin: @escaping (LayerState) throws -> Void, _ threads: [Action<LayerState>]...
+  ) -> Scenario<LayerState> {
+    var scenario = Scenario("layers") {
+      let state = LayerState(cap: cap, depotBytes: depotBytes)
+      try begin(state)
+      return state
+    }
+    for thread in threads { scenario.thread(thread) }
+    return scenario.checking { state in
+      let inDepot = state.depots.blockCount(large)
+      try require(state.depots.drain(large, into: state.slabs) == nil, "a block in a depot is said to be freed twice")
+      try require(state.depots.blockCount(large) == 0, "\(inDepot) blocks counted in the depot, \(state.depots.blockCount(large)) too many")
+      try state.requireSoundSlabs(large)
+    }
+  }
+
+  static let slabModels: [Model] = [
+    Model("slab-take-give", "slabs: one thread takes what another gives back", threads: 2) {
+      layers({ try $0.takeBlocks(1, large, 2) }, [.giveBlocksBack(1, 1), .takeBlocks(1, 1)], [.takeBlocks(2, 1), .giveBlocksBack(2, 1)])
+    },
+    Model("slab-retire", "slabs: the last block comes home while another is taken", threads: 2) {
+      layers({ try $0.takeBlocks(1, large, 1) }, [.giveBlocksBack(1, 1)], [.takeBlocks(2, 2)])
+    },
+    Model("slab-pool-classes", "slabs: two classes draw from one pool", threads: 2) {
+      layers({ try $0.takeBlocks(1, large, 1) }, [.giveBlocksBack(1, 1)], [.takeBlocks(2, 1, largest), .giveBlocksBack(2, 1, largest)])
+    },
+    Model("purge-reuse-small", "purge: pages that were taken again keep their contents", threads: 2) {
+      layers({ state in
+        try state.takeBlocks(1, large, 1)
+        try state.takeBlocks(1, SizeClass(holding: 64 << 10), 1)
+        try state.giveBlocksBack(1, SizeClass(holding: 64 << 10), 1)
+      }, [.purgePool], [.takeBlocks(2, 1, SizeClass(holding: 64 << 10)), .giveBlocksBack(2, 1, SizeClass(holding: 64 << 10))])
+    },
+    Model("metadata", "metadata: two threads get memory of their own", threads: 2) {
+      var scenario = Scenario("metadata") { LayerState() }
+      for thread in [1, 2] {
+        scenario.thread(Action("take 64 B") { state in
+          guard let memory = state.metadata.take(64) else { return }
+          let word = PlainPointer<SteppingMemory, UInt>(memory)
+          try require(word[0] == 0, "metadata is not zero")
+          word[0] = UInt(thread)
+          state.blocks[thread].append(UInt(bitPattern: memory))
+        })
+      }
+      return scenario.checking { state in try require(Set(state.blocks.joined()).count == 2, "one memory for two") }
+    },
+  ]
+
+  static let depotModels: [Model] = [
+    Model("magazine-exchange", "depot: magazines change hands whole, with what is in them", threads: 2) {
+      layers({ state in
+        try state.takeBlocks(1, large, 2)
+        state.depots.discard(try emptyMagazine(state))
+      }, [.put(1), .put(1)], [.refill(2), .refill(2)])
+    },
+    Model("magazine-empty", "depot: an empty magazine is reused while another is made", threads: 2) {
+      layers({ state in
+        try state.takeBlocks(1, large, 1)
+        try state.takeBlocks(2, large, 1)
+        state.depots.discard(try emptyMagazine(state))
+      }, [.put(1)], [.put(2), .refill(2)])
+    },
+    Model("refill-drain", "depot: one thread refills while another sends everything home", threads: 2) {
+      layers({ state in
+        try state.takeBlocks(1, large, 2)
+        for _ in 0..<2 {
+          let magazine = try emptyMagazine(state)
+          let block = state.blocks[1].removeLast()
+          magazine.fill(1) { _ in block }
+          _ = state.depots.put(magazine, large)
+        }
+      }, [.refill(1)], [.drain])
+    },
+    Model("refill-drain-put", "depot: a third thread puts meanwhile", threads: 3) {
+      layers({ state in
+        try state.takeBlocks(1, large, 1)
+        try state.takeBlocks(3, large, 1)
+        let magazine = try emptyMagazine(state)
+        let block = state.blocks[1].removeLast()
+        magazine.fill(1) { _ in block }
+        _ = state.depots.put(magazine, large)
+        for _ in 0..<2 { state.depots.discard(try emptyMagazine(state)) }
+      }, [.refill(1)], [.drain], [.put(3)])
+    },
+  ]
+
+  private static func emptyMagazine(_ state: LayerState) throws -> Magazine<SteppingMemory> {
+    // New, however many lie about: so that there is one for each call.
+    guard let memory = state.metadata.take(Magazine<SteppingMemory>.bytes) else { throw Failure(.violation, "no memory") }
+    return Magazine(UInt(bitPattern: memory))
+  }
+}

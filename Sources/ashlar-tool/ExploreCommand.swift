@@ -1,0 +1,179 @@
+import ArgumentParser
+import AshlarSuite
+import ScheduleExplorer
+
+struct ExploreCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "explore",
+    abstract: "Runs the lock-free code under every interleaving of small models.",
+    discussion: """
+      Without options each model is explored exhaustively up to its bound of preemptions, under release/acquire memory.
+      Exit code: 0 when every model holds, 1 when one fails or a search was not completed, 64 for arguments that make no
+      sense.
+      """)
+
+  @Argument(help: "Models to explore; all of them without any.")
+  var models: [String] = []
+
+  @Flag(help: "List the models and stop.")
+  var list = false
+
+  @Option(help: ArgumentHelp("Preemptions, or 'all' for no bound.", valueName: "count"))
+  var preemptions: String?
+
+  @Option(help: ArgumentHelp("So many executions by lot instead.", valueName: "executions"))
+  var random: Int?
+
+  @Option(help: ArgumentHelp("So many executions with random priorities (PCT) instead.", valueName: "executions"))
+  var priorities: Int?
+
+  @Option(help: "Changes of priority, plus one.")
+  var depth = 3
+
+  @Option(help: "Repeat the random run that printed this seed.")
+  var seed: UInt64?
+
+  @Option(help: ArgumentHelp("Run one execution of one model again.", valueName: "schedule"))
+  var replay: String?
+
+  @Option(help: ArgumentHelp("Leave all but these actions of each thread out, as in '0,2/1'.", valueName: "actions"))
+  var actions: String?
+
+  @Option(help: ArgumentHelp("Take away what a line acquires or releases, as in 'TaggedStack.swift:59:release'.", valueName: "line"))
+  var weaken: String?
+
+  @Flag(help: "Weaken every ordering in turn: each must make a model fail.")
+  var orderings = false
+
+  @Option(help: ArgumentHelp("Stop a model's search after this many seconds; said where it happens.", valueName: "seconds"))
+  var limit: Double?
+
+  func validate() throws {
+    _ = try selection()
+    _ = try plan(for: Model.all[0])
+    if replay != nil, models.count != 1 { throw ValidationError("--replay takes one model.") }
+  }
+
+  private func selection() throws -> [Model] {
+    try models.isEmpty
+      ? Model.all
+      : models.map { name in
+        guard let model = Model.all.first(where: { $0.name == name }) else {
+          throw ValidationError("No model is named '\(name)'; --list shows them.")
+        }
+        return model
+      }
+  }
+
+  private func plan(for model: Model) throws -> Plan {
+    var plan = Plan(try search(for: model))
+    plan.secondsLimit = limit ?? .infinity
+    if let weaken {
+      guard let weakening = Weakening(weaken) else { throw ValidationError("--weaken takes FILE:LINE:acquire or FILE:LINE:release.") }
+      plan.weakening = weakening
+    }
+    if let actions {
+      guard let kept = Counterexample.kept(actions) else { throw ValidationError("--actions takes numbers, as in '0,2/1'.") }
+      plan.kept = kept
+    }
+    return plan
+  }
+
+  private func search(for model: Model) throws -> Plan.Search {
+    if let replay {
+      guard let schedule = Schedule(replay) else { throw ValidationError("--replay takes a schedule as it was printed.") }
+      return .replay(schedule)
+    }
+    let seed = seed ?? 1
+    if let random { return .random(seed: seed, executions: random) }
+    if let priorities { return .priorities(seed: seed, executions: priorities, depth: depth) }
+    guard let preemptions else { return .exhaustive(preemptions: model.bound) }
+    if preemptions == "all" { return .exhaustive(preemptions: nil) }
+    guard let bound = Int(preemptions), bound >= 0 else { throw ValidationError("--preemptions takes a number or 'all'.") }
+    return .exhaustive(preemptions: bound)
+  }
+
+  func run() throws {
+    if list {
+      for model in Model.all { print(model.name.padded(to: 28) + "\(model.threads) threads  " + model.about) }
+      return
+    }
+    let console = Console()
+    let passed = orderings ? try runOrderings(console) : try runModels(console)
+    if !passed { throw ExitCode(1) }
+  }
+
+  private func runModels(_ console: Console) throws -> Bool {
+    var passed = true
+    var total = 0
+    let clock = ContinuousClock()
+    let begin = clock.now
+    for model in try selection() {
+      let plan = try plan(for: model)
+      let report = model.explore(plan) { console.progress("\(model.name) \($0)") }
+      total += report.executions
+      console.line(report.row)
+      report.limits.forEach { console.line("       stopped at the limit of \($0): not complete") }
+      if let counterexample = report.counterexample {
+        console.line("\(counterexample)\n\nrun it again: \(counterexample.command(model, weaken: weaken))\n")
+      }
+      if report.counterexample != nil || !report.isComplete { passed = false }
+    }
+    let seconds = clock.now - begin
+    console.line("\(total) executions in \(seconds.formatted)")
+    return passed
+  }
+
+  private func runOrderings(_ console: Console) throws -> Bool {
+    let surveys = try selection().map { (model: $0, orderings: try survey($0, console)) }
+    let all = surveys.reduce(into: Set()) { $0.formUnion($1.orderings) }
+    let weakenings = all.sorted { ($0.at.file, $0.at.line, $0.half.rawValue) < ($1.at.file, $1.at.line, $1.half.rawValue) }
+    var survivors = 0
+    for weakening in weakenings {
+      let killer = try firstFailure(surveys.filter { $0.orderings.contains(weakening) }.map(\.model), weakening, console)
+      if killer == nil { survivors += 1 }
+      console.line(
+        (killer == nil ? "SURVIVED " : "killed   ") + weakening.description.padded(to: 44)
+          + (killer.map { "\($0.model.name), \($0.report.executions) executions: \($0.report.counterexample?.failure.kind.rawValue ?? "")" }
+            ?? "by " + surveys.filter { $0.orderings.contains(weakening) }.map(\.model.name).joined(separator: ", ")))
+    }
+    console.line("\(weakenings.count) orderings weakened, \(survivors) survived")
+    return survivors == 0
+  }
+
+  // What a model asks for shows in its first executions.
+  private func survey(_ model: Model, _ console: Console) throws -> Set<Weakening> {
+    var plan = try plan(for: model)
+    plan.executionLimit = 500
+    let survey = Survey()
+    _ = model.explore(plan, survey: survey) { console.progress("survey \(model.name) \($0)") }
+    return survey.orderings
+  }
+
+  private func firstFailure(_ models: [Model], _ weakening: Weakening, _ console: Console) throws -> (model: Model, report: Report)? {
+    for model in models {
+      var plan = try plan(for: model)
+      plan.weakening = weakening
+      plan.minimizes = false
+      let report = model.explore(plan) { console.progress("\(weakening) \(model.name) \($0)") }
+      if report.counterexample != nil { return (model, report) }
+    }
+    return nil
+  }
+}
+
+extension Report {
+  /// A line for when the search ends.
+  var row: String {
+    (counterexample != nil ? "FAILED " : isComplete ? "ok     " : "PARTLY ") + name.padded(to: 28)
+      + "\(executions)".aligned(to: 9) + " executions" + "\(longest)".aligned(to: 6) + " steps"
+  }
+}
+
+extension Counterexample {
+  /// What to type to see it again.
+  func command(_ model: Model, weaken: String?) -> String {
+    "ashlar explore \(model.name) --replay \(schedule)" + (keptText.map { " --actions \($0)" } ?? "")
+      + (weaken.map { " --weaken \($0)" } ?? "")
+  }
+}
