@@ -31,9 +31,9 @@ import Testing
     var tags: Set<UInt> = []
     for _ in 0..<1000 {
       stack.push(1)
-      #expect(tags.insert(HardwareMemory.loadPair(SharedPair(memory.start)).second).inserted)
+      #expect(tags.insert(HardwareMemory.loadPair(SharedPair(memory.start), .relaxed).second).inserted)
       _ = stack.pop()
-      #expect(tags.insert(HardwareMemory.loadPair(SharedPair(memory.start)).second).inserted)
+      #expect(tags.insert(HardwareMemory.loadPair(SharedPair(memory.start), .relaxed).second).inserted)
     }
   }
 

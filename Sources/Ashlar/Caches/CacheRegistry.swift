@@ -22,7 +22,7 @@ package struct CacheRegistry<Memory: SharedMemory> {
   package func adopt(capacity: (SizeClass) -> Int) -> ThreadCache<Memory>? {
     lock.withLock {
       if let cache = abandoned() {
-        Memory.storeReleasing(1, to: cache.owned)
+        Memory.store(1, to: cache.owned)
         return cache
       }
       guard let memory = metadata.take(ThreadCache<Memory>.bytes) else { return nil }

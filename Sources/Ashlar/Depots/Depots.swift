@@ -34,7 +34,7 @@ package struct Depots<Memory: SharedMemory> {
 
   /// Puts a full magazine on its class's stack, and gives up its ownership. Answers the depth reached.
   package func put(_ magazine: Magazine<Memory>, _ sizeClass: SizeClass) -> Int {
-    Memory.add(UInt(magazine.count), to: blocks(sizeClass))
+    Memory.add(UInt(magazine.count), to: blocks(sizeClass), .relaxed)
     return full(sizeClass).push(magazine.address)
   }
 
@@ -42,7 +42,7 @@ package struct Depots<Memory: SharedMemory> {
   package func take(_ sizeClass: SizeClass) -> Magazine<Memory>? {
     guard let node = full(sizeClass).pop() else { return nil }
     let magazine = Magazine<Memory>(node)
-    Memory.add(0 &- UInt(magazine.count), to: blocks(sizeClass))
+    Memory.add(0 &- UInt(magazine.count), to: blocks(sizeClass), .relaxed)
     return magazine
   }
 
@@ -69,7 +69,7 @@ package struct Depots<Memory: SharedMemory> {
   package func drain(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) -> BlockBase? {
     var twice: BlockBase?
     while let magazine = take(sizeClass) {
-      twice = slabs.giveBack(sizeClass, magazine.count) { magazine.slots[$0] } ?? twice
+      twice = slabs.giveBack(sizeClass, magazine.count) { magazine[$0] } ?? twice
       discard(magazine)
     }
     return twice

@@ -1,7 +1,7 @@
 /// A batch of free blocks of one class, on its way between threads.
 ///
 /// A magazine lies in metadata memory, never in a user's, and is never unmapped. It is owned by one thread at a
-/// time: whoever popped it, until it is pushed.
+/// time: whoever popped it, until it is pushed. Others only look into it for a report, and may see what is out of date.
 package struct Magazine<Memory: SharedMemory> {
   /// Header line, then the slots.
   package static var bytes: Int { 64 + SizeClass.largestBatch * 8 }
@@ -10,27 +10,30 @@ package struct Magazine<Memory: SharedMemory> {
 
   package init(_ address: UInt) { self.address = address }
 
-  private var words: PlainPointer<Memory, UInt> {
-    PlainPointer(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
+  private func word(_ index: Int) -> SharedWord {
+    SharedWord(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped + 8 * index)
   }
 
   /// Blocks in it.
   package var count: Int {
-    get { Int(bitPattern: words[1]) }
-    nonmutating set { words[1] = UInt(bitPattern: newValue) }
+    get { Int(bitPattern: Memory.load(word(1))) }
+    nonmutating set { Memory.store(UInt(bitPattern: newValue), to: word(1)) }
   }
 
-  /// Addresses of the blocks, the first `count` of them valid.
-  package var slots: PlainPointer<Memory, UInt> { words + 8 }
+  /// Address of a block; the first `count` are valid.
+  package subscript(index: Int) -> UInt {
+    get { Memory.load(word(8 + index)) }
+    nonmutating set { Memory.store(newValue, to: word(8 + index)) }
+  }
 
   /// Fills an empty magazine with `count` blocks, whose addresses `block` answers by number.
   package func fill(_ count: Int, _ block: (Int) -> UInt) {
-    for index in 0..<count { slots[index] = block(index) }
+    for index in 0..<count { self[index] = block(index) }
     self.count = count
   }
 
   package func holds(_ block: BlockBase) -> Bool {
-    for index in 0..<min(count, SizeClass.largestBatch) where slots[index] == block.address { return true }
+    for index in 0..<min(count, SizeClass.largestBatch) where self[index] == block.address { return true }
     return false
   }
 }

@@ -33,12 +33,12 @@ package struct TaggedStack<Memory: SharedMemory, Links: StackLinks> {
   /// Puts `node` on top. The caller owns it, and no longer after the call. Answers the depth reached.
   @discardableResult
   package func push(_ node: UInt) -> Int {
-    var seen = Memory.loadPair(head)
+    var seen = Memory.loadPair(head, .relaxed)
     while true {
       Memory.store(seen.first, to: links.link(of: node))
       let depth = (seen.second & Self.depthMask) &+ 1
       guard let found = Memory.compareExchangePair(
-        head, expected: seen, desired: (node, Self.advanced(seen.second, depth: depth)))
+        head, expected: seen, desired: (node, Self.advanced(seen.second, depth: depth)), .releasing)
       else { return Int(bitPattern: depth) }
       seen = found
     }
@@ -46,12 +46,12 @@ package struct TaggedStack<Memory: SharedMemory, Links: StackLinks> {
 
   /// Takes the top node off, which the caller then owns; nil when the stack is empty.
   package func pop() -> UInt? {
-    var seen = Memory.loadPair(head)
+    var seen = Memory.loadPair(head, .acquiring)
     while seen.first != 0 {
       let below = Memory.load(links.link(of: seen.first))
       let depth = (seen.second & Self.depthMask) &- 1
       guard let found = Memory.compareExchangePair(
-        head, expected: seen, desired: (below, Self.advanced(seen.second, depth: depth)))
+        head, expected: seen, desired: (below, Self.advanced(seen.second, depth: depth)), .acquiringAndReleasing)
       else { return seen.first }
       seen = found
     }
@@ -59,14 +59,14 @@ package struct TaggedStack<Memory: SharedMemory, Links: StackLinks> {
   }
 
   /// Nodes on the stack at some moment of the call.
-  package var depth: Int { Int(bitPattern: Memory.loadPair(head).second & Self.depthMask) }
+  package var depth: Int { Int(bitPattern: Memory.loadPair(head, .relaxed).second & Self.depthMask) }
 
-  package var isEmpty: Bool { Memory.loadPair(head).first == 0 }
+  package var isEmpty: Bool { Memory.loadPair(head, .relaxed).first == 0 }
 
   /// Calls `body` with the nodes, top first, until it answers false. What it is shown is only true while nobody
   /// pushes or pops; it ends in any case.
   package func visit(_ body: (UInt) -> Bool) {
-    let seen = Memory.loadPair(head)
+    let seen = Memory.loadPair(head, .relaxed)
     var node = seen.first
     var left = seen.second & Self.depthMask
     while node != 0, left > 0, body(node) {

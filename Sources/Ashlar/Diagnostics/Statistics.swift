@@ -60,11 +60,11 @@ struct HeapCounters<Memory: SharedMemory> {
   private func uncached(_ sizeClass: SizeClass) -> SharedWord { word(2 * BuddyTables.orders + sizeClass.index) }
 
   func countMedium(_ order: Int) {
-    Memory.add(1, to: allocated(order))
-    Memory.add(1, to: live(order))
+    Memory.add(1, to: allocated(order), .relaxed)
+    Memory.add(1, to: live(order), .relaxed)
   }
-  func uncountMedium(_ order: Int) { Memory.add(UInt(bitPattern: -1), to: live(order)) }
-  func countUncached(_ sizeClass: SizeClass) { Memory.add(1, to: uncached(sizeClass)) }
+  func uncountMedium(_ order: Int) { Memory.add(UInt(bitPattern: -1), to: live(order), .relaxed) }
+  func countUncached(_ sizeClass: SizeClass) { Memory.add(1, to: uncached(sizeClass), .relaxed) }
 
   func medium(_ order: Int) -> Statistics.Figures {
     let blocks = Int(bitPattern: Memory.load(live(order)))

@@ -33,12 +33,12 @@ package struct Tracker<Memory: SharedMemory> {
   package var lock: Lock<Memory> { Lock(SharedWord(state)) }
   private var enabledWord: SharedWord { SharedWord(state + 1) }
 
-  package var isEnabled: Bool { Memory.loadAcquiring(enabledWord) != 0 }
+  package var isEnabled: Bool { Memory.load(enabledWord) != 0 }
 
   /// Switching off forgets every record.
   package func setEnabled(_ enabled: Bool) {
     lock.withLock {
-      Memory.storeReleasing(enabled ? 1 : 0, to: enabledWord)
+      Memory.store(enabled ? 1 : 0, to: enabledWord)
       if !enabled {
         table.removeAll()
         state[8] = 0

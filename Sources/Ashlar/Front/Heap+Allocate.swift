@@ -129,7 +129,7 @@ extension Heap {
   private func refill(_ bin: Bin<Memory>, _ sizeClass: SizeClass) {
     // All bins of a class have one capacity, and no magazine holds more than a bin does.
     if let magazine = depots.take(sizeClass) {
-      for index in 0..<magazine.count { bin[UInt(index)] = magazine.slots[index] }
+      for index in 0..<magazine.count { bin[UInt(index)] = magazine[index] }
       bin.count = UInt(magazine.count)
       depots.discard(magazine)
     } else {

@@ -55,7 +55,7 @@ extension Heap {
       magazine.fill(leaving) { bin[UInt($0)] }
       // What is above the limit goes on to the slabs; the magazine on top is the one just used, so it stays.
       if depots.put(magazine, sizeClass) > depots.limit(sizeClass), let surplus = depots.take(sizeClass) {
-        twice = slabs.giveBack(sizeClass, surplus.count) { surplus.slots[$0] }
+        twice = slabs.giveBack(sizeClass, surplus.count) { surplus[$0] }
         depots.discard(surplus)
       }
     } else {

@@ -21,7 +21,7 @@ package struct Heap<Memory: SharedMemory> {
   package let policy: GuardPolicy<Memory>
   package let guarded: GuardedBlocks<Memory>
   package let pages: GuardPages<Memory>
-  let canary = Canary(secret: Memory.random)
+  package let canary = Canary(secret: Memory.random)
   let marks = MemoryMarks()
   let counters: HeapCounters<Memory>
 

@@ -28,7 +28,7 @@ package struct LazyStart<Memory: SharedMemory> {
   package func ensure(in process: UInt, start: () -> Bool, finish: () -> Void) -> Bool {
     let starting = Phase.starting(process)
     while true {
-      switch Memory.compareExchange(phase, expected: Phase.new, desired: starting) {
+      switch Memory.compareExchange(phase, expected: Phase.new, desired: starting, .acquiring) {
       case Phase.ready: return true
       case starting: Memory.pause()
       case let found where found != Phase.new: startAnew(after: found)
@@ -43,6 +43,6 @@ package struct LazyStart<Memory: SharedMemory> {
 
   // What the parent's thread had mapped by the time of the fork is lost to the child.
   private func startAnew(after found: UInt) {
-    _ = Memory.compareExchange(phase, expected: found, desired: Phase.new)
+    _ = Memory.compareExchange(phase, expected: found, desired: Phase.new, .relaxed)
   }
 }

@@ -49,10 +49,10 @@ package struct GuardPolicy<Memory: SharedMemory> {
     guard pageInterval > 1 else { return true }
     let now = Memory.milliseconds
     let last = Memory.load(word(2))
-    return now != last && Memory.compareExchange(word(2), expected: last, desired: now) == last
+    return now != last && Memory.compareExchange(word(2), expected: last, desired: now, .relaxed) == last
   }
 
-  package func countPage() { Memory.add(1, to: word(3)) }
+  package func countPage() { Memory.add(1, to: word(3), .relaxed) }
 }
 
 /// How one block is guarded.

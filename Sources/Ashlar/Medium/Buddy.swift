@@ -88,7 +88,7 @@ package struct Buddy<Memory: SharedMemory> {
   private func takeHot(_ order: Int) -> Block? {
     let slot = tables.hot(order: order)
     guard Memory.load(slot) != 0 else { return nil }
-    let packed = Memory.exchange(0, in: slot)
+    let packed = Memory.exchange(0, in: slot, .acquiring)
     return packed == 0 ? nil : Block(packed: packed)
   }
 
@@ -102,12 +102,12 @@ package struct Buddy<Memory: SharedMemory> {
 
   // What is left may be in hot slots, in the queue, in the hands of a merging worker, or in transit: gather all, and look
   // until nothing was in transit meanwhile.
-  private func takeLastResort(_ order: Int) -> Block? {
+  package func takeLastResort(_ order: Int) -> Block? {
     while true {
       gather()
-      let before = Memory.loadAcquiring(tables.transits)
+      let before = Memory.load(tables.transits)
       if let block = takeListed(order) { return block }
-      let isAlone = before & Transits.activeMask == 0 && Memory.loadAcquiring(tables.transits) == before &+ Transits.begun
+      let isAlone = before & Transits.activeMask == 0 && Memory.load(tables.transits) == before &+ Transits.begun
       if isAlone { return nil }
       Memory.pause()
     }
@@ -121,8 +121,9 @@ package struct Buddy<Memory: SharedMemory> {
 
   // Around whatever takes free memory from one place and puts it, or a part of it, in another.
   private func inTransit<Result>(_ body: () -> Result) -> Result {
-    Memory.add(Transits.begun &+ 1, to: tables.transits)
-    defer { Memory.add(0 &- 1, to: tables.transits) }
+    // Acquires what those have listed whose end it finds counted.
+    Memory.add(Transits.begun &+ 1, to: tables.transits, .acquiring)
+    defer { Memory.add(0 &- 1, to: tables.transits, .releasing) }
     return body()
   }
 
@@ -141,7 +142,7 @@ package struct Buddy<Memory: SharedMemory> {
     let list = list(order)
     while let node = list.pop() {
       let number = Int(bitPattern: node) &- 1
-      let state = Memory.exchange(0, in: tables.word(number))
+      let state = Memory.exchange(0, in: tables.word(number), .acquiring)
       if state & State.free != 0 {
         return Block(
           order: order, index: number &- tables.number(order: order, index: 0), isDirty: state & State.dirty != 0)
@@ -149,7 +150,7 @@ package struct Buddy<Memory: SharedMemory> {
     }
     // A block pushed between the failed pop and the clearing would be hidden: look again after it.
     Memory.and(~(1 << UInt(order)), into: tables.nonEmpty)
-    if !list.isEmpty { Memory.or(1 << UInt(order), into: tables.nonEmpty) }
+    if !list.isEmpty { Memory.or(1 << UInt(order), into: tables.nonEmpty, .relaxed) }
     return nil
   }
 
@@ -174,7 +175,7 @@ package struct Buddy<Memory: SharedMemory> {
       while fitting >= order, Int(bitPattern: start) &+ (1 &<< fitting) > tables.units
         || Int(bitPattern: start) & ((1 &<< fitting) &- 1) != 0 { fitting &-= 1 }
       guard fitting >= order else { return false }
-      let found = Memory.compareExchange(tables.frontier, expected: start, desired: start &+ (1 &<< UInt(fitting)))
+      let found = Memory.compareExchange(tables.frontier, expected: start, desired: start &+ (1 &<< UInt(fitting)), .relaxed)
       if found == start {
         makeFree(Block(order: fitting, index: Int(bitPattern: start) &>> fitting, isDirty: false), stamp: 0)
         return true
@@ -208,7 +209,7 @@ package struct Buddy<Memory: SharedMemory> {
   // MARK: Merge
 
   private func tryBecomeWorker() -> Bool {
-    Memory.compareExchange(tables.workerActive, expected: 0, desired: 1) == 0
+    Memory.compareExchange(tables.workerActive, expected: 0, desired: 1, .acquiring) == 0
   }
 
   /// Waits until no other thread merges; the caller then merges alone until it resigns.
@@ -261,7 +262,7 @@ package struct Buddy<Memory: SharedMemory> {
       guard let state = claim(order, index ^ 1) else { break }
       // Both halves become dirty if one is.
       if (state & State.dirty != 0) != dirty {
-        Memory.add(UInt(1) &<< UInt(order), to: tables.dirtyUnits)
+        Memory.add(UInt(1) &<< UInt(order), to: tables.dirtyUnits, .relaxed)
         dirty = true
       }
       index &>>= 1
@@ -270,12 +271,14 @@ package struct Buddy<Memory: SharedMemory> {
     makeFree(Block(order: order, index: index, isDirty: dirty), stamp: retention.now)
   }
 
+  // Relaxed: whoever listed the block was the worker before, or had split it off the one that is being merged, and so has
+  // released what there is to acquire already.
   /// Takes a block that is free and listed, and leaves its node linked; nil when it is not free.
   private func claim(_ order: Int, _ index: Int) -> UInt? {
     let word = word(order, index)
     var state = Memory.load(word)
     while state & State.free != 0 {
-      let found = Memory.compareExchange(word, expected: state, desired: State.linked)
+      let found = Memory.compareExchange(word, expected: state, desired: State.linked, .relaxed)
       if found == state { return state }
       state = found
     }
@@ -287,9 +290,9 @@ package struct Buddy<Memory: SharedMemory> {
     let number = tables.number(order: block.order, index: block.index)
     let word = tables.word(number)
     let desired = State.free | State.linked | (block.isDirty ? State.dirty : 0) | stamp &<< State.stampShift
-    if Memory.exchange(desired, in: word) & State.linked == 0 {
+    if Memory.exchange(desired, in: word, .releasing) & State.linked == 0 {
       list(block.order).push(UInt(bitPattern: number &+ 1))
-      Memory.or(1 &<< UInt(block.order), into: tables.nonEmpty)
+      Memory.or(1 &<< UInt(block.order), into: tables.nonEmpty, .releasing)
     }
   }
 
@@ -299,7 +302,7 @@ package struct Buddy<Memory: SharedMemory> {
   package var dirtyUnits: Int { Int(bitPattern: Memory.load(tables.dirtyUnits)) }
 
   private func countDirty(_ block: Block, _ sign: Int) {
-    Memory.add(UInt(bitPattern: sign &<< block.order), to: tables.dirtyUnits)
+    Memory.add(UInt(bitPattern: sign &<< block.order), to: tables.dirtyUnits, .relaxed)
   }
 
   /// Moves every hot block and every queued one into the lists, merged.

@@ -25,7 +25,8 @@ package struct MergeQueue<Memory: SharedMemory> {
     words + 128 + Int(bitPattern: position & UInt(capacity - 1)) * 16
   }
   private func sequence(_ position: UInt) -> SharedWord { SharedWord(cell(position)) }
-  private func value(_ position: UInt) -> SharedWord { SharedWord(cell(position) + 8) }
+  // Owned by whoever has claimed the position.
+  private func value(_ position: UInt) -> PlainPointer<Memory, UInt> { PlainPointer(cell(position) + 8) }
 
   /// False when the queue is full; the value is then still the caller's.
   package func push(_ entry: UInt) -> Bool {
@@ -34,14 +35,14 @@ package struct MergeQueue<Memory: SharedMemory> {
       let ahead = Int(bitPattern: Memory.loadAcquiring(sequence(position)) &- position)
       if ahead < 0 { return false }
       if ahead == 0 {
-        let found = Memory.compareExchange(tail, expected: position, desired: position &+ 1)
+        let found = Memory.compareExchange(tail, expected: position, desired: position &+ 1, .relaxed)
         if found == position { break }
         position = found
       } else {
         position = Memory.load(tail)
       }
     }
-    Memory.store(entry, to: value(position))
+    value(position)[0] = entry
     Memory.storeReleasing(position &+ 1, to: sequence(position))
     return true
   }
@@ -52,14 +53,14 @@ package struct MergeQueue<Memory: SharedMemory> {
       let ahead = Int(bitPattern: Memory.loadAcquiring(sequence(position)) &- (position &+ 1))
       if ahead < 0 { return nil }
       if ahead == 0 {
-        let found = Memory.compareExchange(head, expected: position, desired: position &+ 1)
+        let found = Memory.compareExchange(head, expected: position, desired: position &+ 1, .relaxed)
         if found == position { break }
         position = found
       } else {
         position = Memory.load(head)
       }
     }
-    let entry = Memory.load(value(position))
+    let entry = value(position)[0]
     Memory.storeReleasing(position &+ UInt(capacity), to: sequence(position))
     return entry
   }
@@ -70,9 +71,9 @@ package struct MergeQueue<Memory: SharedMemory> {
     var position = Memory.load(head)
     let end = Memory.load(tail)
     while position != end {
-      if Memory.loadAcquiring(sequence(position)) == position {
-        Memory.store(0, to: value(position))
-        Memory.storeReleasing(position &+ 1, to: sequence(position))
+      if Memory.load(sequence(position)) == position {
+        value(position)[0] = 0
+        Memory.store(position &+ 1, to: sequence(position))
       }
       position &+= 1
     }

@@ -34,7 +34,7 @@ package struct Retention<Memory: SharedMemory> {
     guard dirtyUnits > 0 else { return false }
     let tick = now
     let last = Memory.load(lastSweep)
-    return tick &- last > delay / 2 && Memory.compareExchange(lastSweep, expected: last, desired: tick) == last
+    return tick &- last > delay / 2 && Memory.compareExchange(lastSweep, expected: last, desired: tick, .relaxed) == last
   }
 
   package func isOverCap(dirtyUnits: Int) -> Bool { dirtyUnits > capUnits }

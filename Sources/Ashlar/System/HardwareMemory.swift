@@ -102,7 +102,7 @@ package enum HardwareMemory: SharedMemory {
     _ byte: SharedByte, expected: UInt8, desired: UInt8, at line: SourceLine
   ) -> Bool {
     UnsafeMutableRawPointer(byte.address).assumingMemoryBound(to: Atomic<UInt8>.self).pointee
-      .compareExchange(expected: expected, desired: desired, ordering: .acquiringAndReleasing).exchanged
+      .compareExchange(expected: expected, desired: desired, ordering: .relaxed).exchanged
   }
 
   // MARK: Plain memory
@@ -181,19 +181,30 @@ extension HardwareMemory {
   }
 
   @inline(__always)
-  package static func loadPair(_ pair: SharedPair, at line: SourceLine) -> (first: UInt, second: UInt) {
-    let value = atomic(pair).pointee.load(ordering: .acquiring)
+  package static func loadPair(_ pair: SharedPair, _ order: MemoryOrder, at line: SourceLine) -> (first: UInt, second: UInt) {
+    let value =
+      switch order {
+      case .relaxed, .releasing: atomic(pair).pointee.load(ordering: .relaxed)
+      case .acquiring, .acquiringAndReleasing: atomic(pair).pointee.load(ordering: .acquiring)
+      }
     return (value.first, value.second)
   }
 
   @inline(__always)
   package static func compareExchangePair(
-    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), at line: SourceLine
+    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), _ order: MemoryOrder,
+    at line: SourceLine
   ) -> (first: UInt, second: UInt)? {
-    let (exchanged, original) = atomic(pair).pointee.compareExchange(
-      expected: WordPair(first: expected.first, second: expected.second),
-      desired: WordPair(first: desired.first, second: desired.second),
-      ordering: .acquiringAndReleasing)
+    let (pair, expected) = (atomic(pair), WordPair(first: expected.first, second: expected.second))
+    let desired = WordPair(first: desired.first, second: desired.second)
+    let (exchanged, original) =
+      switch order {
+      case .relaxed: pair.pointee.compareExchange(expected: expected, desired: desired, ordering: .relaxed)
+      case .acquiring: pair.pointee.compareExchange(expected: expected, desired: desired, ordering: .acquiring)
+      case .releasing: pair.pointee.compareExchange(expected: expected, desired: desired, ordering: .releasing)
+      case .acquiringAndReleasing:
+        pair.pointee.compareExchange(expected: expected, desired: desired, ordering: .acquiringAndReleasing)
+      }
     return exchanged ? nil : (original.first, original.second)
   }
 
@@ -210,12 +221,13 @@ extension HardwareMemory {
     return lock.withLock { body(pair.address.assumingMemoryBound(to: UInt.self)) }
   }
 
-  package static func loadPair(_ pair: SharedPair, at line: SourceLine) -> (first: UInt, second: UInt) {
+  package static func loadPair(_ pair: SharedPair, _ order: MemoryOrder, at line: SourceLine) -> (first: UInt, second: UInt) {
     locked(pair) { ($0[0], $0[1]) }
   }
 
   package static func compareExchangePair(
-    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), at line: SourceLine
+    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), _ order: MemoryOrder,
+    at line: SourceLine
   ) -> (first: UInt, second: UInt)? {
     locked(pair) { words in
       guard words[0] == expected.first, words[1] == expected.second else { return (words[0], words[1]) }

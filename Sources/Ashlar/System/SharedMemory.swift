@@ -79,20 +79,21 @@ package protocol SharedMemory {
 
   // MARK: Pairs
 
-  /// Acquires. Both words are of one moment.
-  static func loadPair(_ pair: SharedPair, at line: SourceLine) -> (first: UInt, second: UInt)
-  /// Acquires and releases. Answers nil when the swap took place, otherwise the pair found.
+  /// Both words are of one moment.
+  static func loadPair(_ pair: SharedPair, _ order: MemoryOrder, at line: SourceLine) -> (first: UInt, second: UInt)
+  /// Answers nil when the swap took place, otherwise the pair found.
   static func compareExchangePair(
-    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), at line: SourceLine
+    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), _ order: MemoryOrder,
+    at line: SourceLine
   ) -> (first: UInt, second: UInt)?
 
-  // MARK: Bytes, relaxed unless it says otherwise
+  // MARK: Bytes, relaxed
 
   static func load(_ byte: SharedByte, at line: SourceLine) -> UInt8
   static func store(_ value: UInt8, to byte: SharedByte, at line: SourceLine)
   /// Adds to a byte; true when there is a carry. A load and a store, not one atomic step.
   static func addReportingCarry(_ value: UInt8, to byte: SharedByte, at line: SourceLine) -> Bool
-  /// Acquires and releases. False, and no change, when it was not `expected`.
+  /// One atomic step. False, and no change, when it was not `expected`.
   static func compareExchange(_ byte: SharedByte, expected: UInt8, desired: UInt8, at line: SourceLine) -> Bool
 
   // MARK: Plain memory, which one thread owns or a lock guards
@@ -210,16 +211,16 @@ extension SharedMemory {
 
   @inline(__always)
   package static func loadPair(
-    _ pair: SharedPair, file: StaticString = #fileID, line: UInt32 = #line
-  ) -> (first: UInt, second: UInt) { loadPair(pair, at: SourceLine(file, line)) }
+    _ pair: SharedPair, _ order: MemoryOrder, file: StaticString = #fileID, line: UInt32 = #line
+  ) -> (first: UInt, second: UInt) { loadPair(pair, order, at: SourceLine(file, line)) }
 
   /// Answers nil when the swap took place, otherwise the pair found.
   @inline(__always)
   package static func compareExchangePair(
-    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt),
+    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), _ order: MemoryOrder,
     file: StaticString = #fileID, line: UInt32 = #line
   ) -> (first: UInt, second: UInt)? {
-    compareExchangePair(pair, expected: expected, desired: desired, at: SourceLine(file, line))
+    compareExchangePair(pair, expected: expected, desired: desired, order, at: SourceLine(file, line))
   }
 
   @inline(__always)

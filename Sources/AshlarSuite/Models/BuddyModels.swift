@@ -52,11 +52,24 @@ extension Model {
         try state.giveBack(1)
       }, [.purge(all: true)], [.take(2, order: 0, required: true)])
     },
+    Model("buddy-last-look", "buddy: a look at empty lists is not the last while another thread splits", threads: 2) {
+      buddy({ state in
+        for _ in 0..<2 { try state.take(3, order: 0) }
+      }, [.take(1, order: 0, required: true)], [Action("take order 0, as a last resort") { state in
+        guard let block = state.buddy.takeLastResort(0) else { throw Failure(.violation, "there is memory for it") }
+        for unit in block.units { state.word(unit: unit)[0] = 2 }
+        state.runs[2].append(block)
+      }])
+    },
     Model("buddy-displaced", "buddy: a block that a release pushes out of the hot slot is found meanwhile", threads: 2) {
       buddy({ state in
         for thread in [1, 1, 2, 3] { try state.take(thread, order: 0) }
         try state.giveBack(3)
       }, [.giveBack(1)], [.take(2, order: 0, required: true)])
+    },
+    Model("buddy-displaced-contents", "buddy: who gets a displaced block sees what its last owner did to it", threads: 3, bound: 1) {
+      buddy({ state in for thread in [1, 2, 0, 0] { try state.take(thread, order: 0) } },
+        [.giveBack(1)], [.giveBack(2)], [.take(3, order: 0), .take(3, order: 0)])
     },
     Model("buddy-split-last", "buddy: what another thread is about to split is waited for", threads: 2) {
       buddy([.take(1, order: 0, required: true)], [.take(2, order: 0, required: true), .take(2, order: 0, required: true)])

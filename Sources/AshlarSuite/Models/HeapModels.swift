@@ -71,6 +71,27 @@ extension Model {
       scenario.thread(Action("exit") { $0.leave() })
       return scenario.checking { try require(Set($0.blocks[0]).count == 2, "one cache for two threads") }
     },
+    Model("adopt-visit", "caches: a new one is laid out before others see it", threads: 2) {
+      var scenario = Scenario("heap") { HeapState(threads: 2) }
+      scenario.thread(Action("adopt") { state in _ = state.heap.registry.adopt(capacity: { _ in 2 }) })
+      scenario.thread(Action("look at every cache") { state in
+        state.heap.registry.visit { cache in cache.bin(HeapState.sizeClass).count == 0 }
+      })
+      return scenario
+    },
+    Model("adopt-flushed", "caches: an abandoned one is empty for who adopts it", threads: 2) {
+      var scenario = Scenario("heap") { () -> HeapState in
+        let state = HeapState(threads: 2)
+        try blocks([0, 0], free: [1, 0])(state)
+        return state
+      }
+      scenario.thread(.leave)
+      scenario.thread(Action("adopt, allocate") { state in
+        SteppingMemory.cache = state.heap.registry.adopt(capacity: { _ in 2 })?.address ?? ashlar_no_cache()
+        try state.take(2)
+      })
+      return scenario.checking { try $0.requireSound() }
+    },
     Model("double-free-fast", "double free: two threads free one block at once, and it is reported before all is freed", threads: 2) {
       var scenario = doubleFree { _ in }
       scenario.check = { state in
@@ -145,6 +166,21 @@ extension Model {
         }
         try require(state.process.faults.isEmpty, "a call after the tracker was switched on went unrecorded")
       }
+    },
+    Model("guard-pages-open", "guard pages: an address is asked about while they are reserved", threads: 2) {
+      var scenario = Scenario("pages") { HeapState(threads: 2) }
+      scenario.thread(Action("open") { state in
+        try require(state.heap.pages.open(), "refused")
+        if let user = state.heap.pages.allocate(size: 16, alignment: 16, canary: state.heap.canary, site: .unknown) {
+          state.tell(user.address)
+        }
+      })
+      scenario.thread(Action("ask about the next slot") { state in
+        let told = state.told
+        guard told != 0, let fault = state.heap.pages.fault(accessing: told &+ 2 * UInt(System.pageBytes)) else { return }
+        try require(fault.kind == .invalidPointer, "a slot that was never used is said to be a block")
+      })
+      return scenario
     },
     Model("quarantine", "guarded blocks: two threads free, and push each other's blocks out of quarantine", threads: 2) {
       heap(switches: { $0.guardInterval = 1 }, begin: { state in

@@ -90,12 +90,16 @@ final class HeapState {
     heap.detach(ThreadCache<SteppingMemory>.current)
   }
 
-  /// Waits for the other of two threads.
+  /// Waits for the other of two threads, and orders nothing else.
   func meet(_ thread: Int) {
     func word(_ thread: Int) -> SharedWord { SharedWord(meeting + 64 * thread) }
-    SteppingMemory.storeReleasing(1, to: word(thread))
-    while SteppingMemory.loadAcquiring(word(3 - thread)) == 0 { SteppingMemory.pause() }
+    SteppingMemory.store(1, to: word(thread))
+    while SteppingMemory.load(word(3 - thread)) == 0 { SteppingMemory.pause() }
   }
+
+  // A word that orders nothing.
+  func tell(_ value: UInt) { SteppingMemory.store(value, to: SharedWord(meeting)) }
+  var told: UInt { SteppingMemory.load(SharedWord(meeting)) }
 
   // MARK: Blocks with an owner
 

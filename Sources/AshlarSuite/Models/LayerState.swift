@@ -60,23 +60,25 @@ final class LayerState {
 
   // MARK: Runs of units
 
-  /// The first word of a run, which its owner writes plain.
-  func word(_ block: Buddy<SteppingMemory>.Block) -> PlainPointer<SteppingMemory, UInt> {
-    PlainPointer(UnsafeMutableRawPointer(bitPattern: region.address(ofUnit: block.firstUnit)).unsafelyUnwrapped)
+  /// The first word of a unit, which its owner writes plain.
+  func word(unit: Int) -> PlainPointer<SteppingMemory, UInt> {
+    PlainPointer(UnsafeMutableRawPointer(bitPattern: region.address(ofUnit: unit)).unsafelyUnwrapped)
   }
 
   func take(_ thread: Int, order: Int, required: Bool = false) throws {
     guard let block = buddy.allocate(order: order) else {
       return try require(!required, "no block of order \(order), though there is memory for it")
     }
-    try require(block.isDirty || word(block)[0] == 0, "a block said to be clean is not")
-    word(block)[0] = UInt(thread)
+    for unit in block.units {
+      try require(block.isDirty || word(unit: unit)[0] == 0, "a block said to be clean is not")
+      word(unit: unit)[0] = UInt(thread)
+    }
     runs[thread].append(block)
   }
 
   func giveBack(_ thread: Int) throws {
     guard let block = runs[thread].popLast() else { return }
-    try require(word(block)[0] == UInt(thread), "a block changed under its owner's hands")
+    for unit in block.units { try require(word(unit: unit)[0] == UInt(thread), "a block changed under its owner's hands") }
     buddy.release(.init(order: block.order, index: block.index, isDirty: true))
   }
 

@@ -28,7 +28,7 @@ extension Action where State == LayerState {
   fileprivate static func refill(_ thread: Int) -> Action {
     Action("take a full magazine") { state in
       guard let magazine = state.depots.take(large) else { return }
-      let taken = (0..<magazine.count).map { magazine.slots[$0] }
+      let taken = (0..<magazine.count).map { magazine[$0] }
       try require(taken.count == 1, "a full magazine holds \(taken.count) blocks")
       for block in taken { state.word(block)[0] = UInt(thread) }
       state.blocks[thread] += taken

@@ -61,15 +61,16 @@ package enum SteppingMemory: SharedMemory {
 
   // MARK: Pairs
 
-  package static func loadPair(_ pair: SharedPair, at: Ashlar.SourceLine) -> (first: UInt, second: UInt) {
-    Explored.loadPair(pair.address, .acquiring, file: at.file, line: at.line)
+  package static func loadPair(_ pair: SharedPair, _ order: MemoryOrder, at: Ashlar.SourceLine) -> (first: UInt, second: UInt) {
+    Explored.loadPair(pair.address, Self.order(order), file: at.file, line: at.line)
   }
 
   package static func compareExchangePair(
-    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), at: Ashlar.SourceLine
+    _ pair: SharedPair, expected: (first: UInt, second: UInt), desired: (first: UInt, second: UInt), _ order: MemoryOrder,
+    at: Ashlar.SourceLine
   ) -> (first: UInt, second: UInt)? {
     let found = Explored.compareExchangePair(
-      pair.address, expected: expected, desired: desired, .acquiringAndReleasing, file: at.file, line: at.line)
+      pair.address, expected: expected, desired: desired, Self.order(order), file: at.file, line: at.line)
     return found == expected ? nil : found
   }
 
@@ -91,7 +92,7 @@ package enum SteppingMemory: SharedMemory {
 
   package static func compareExchange(_ byte: SharedByte, expected: UInt8, desired: UInt8, at: Ashlar.SourceLine) -> Bool {
     Explored.compareExchange(
-      UnsafeMutableRawPointer(byte.address), bytes: 1, expected: UInt(expected), desired: UInt(desired), .acquiringAndReleasing, file: at.file,
+      UnsafeMutableRawPointer(byte.address), bytes: 1, expected: UInt(expected), desired: UInt(desired), .relaxed, file: at.file,
       line: at.line) == UInt(expected)
   }
 

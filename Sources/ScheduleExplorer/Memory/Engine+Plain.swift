@@ -2,6 +2,7 @@
 extension Engine {
   /// Finds the cell of an access, which must not be in memory that was given back.
   func cell(_ address: UInt, _ bytes: Int, _ place: Place) -> Int {
+    if address < 4096 { fail(Failure(.useAfterRelease, "\(threadName(current)) touches address \(address) at \(place.sourceLine)")) }
     for range in released where range.contains(address) {
       fail(Failure(.useAfterRelease, "\(threadName(current)) touches \(describe(address)) at \(place.sourceLine), which was given back"))
     }
