@@ -25,8 +25,9 @@ final class Engine {
   var table = CellTable()
   var stores = Pool<Store>(capacity: 1024)
   let candidates = UnsafeMutablePointer<Int32>.allocate(capacity: 256)
-  /// What accesses of sequential order have published.
+  /// What fences of sequential order have published, and stores of that order for them.
   var sequence = Clock()
+  var sequentialStores = Clock()
   /// Memory that was given back.
   var released: [Range<UInt>] = []
   /// To be done when the execution is over: really giving back what was released.
@@ -101,6 +102,7 @@ final class Engine {
     table.removeAll()
     stores.removeAll()
     sequence = Clock()
+    sequentialStores = Clock()
     released.removeAll(keepingCapacity: true)
     threads[0] = ThreadState()
     threads[0].status = .runnable
@@ -118,7 +120,8 @@ final class Engine {
     phase = .starting
     for thread in 1...threadCount { start(thread) }
     phase = .together
-    if failure == nil { goTo(decide()) }
+    let first = failure == nil ? decide() : 0
+    if first > 0 { goTo(first) }
     phase = .alone
     for thread in 1...threadCount { threads[0].clock.join(threads[thread].clock) }
     threads[0].clock[0] &+= 1
@@ -168,10 +171,10 @@ final class Engine {
   // MARK: Steps
 
   /// Says what the running thread will do next, and returns when it is chosen to do it.
-  func step(_ kind: Pending.Kind, _ cell: Int, isWrite: Bool, _ place: Place) {
+  func step(_ kind: Pending.Kind, _ cell: Int, isWrite: Bool, isSequential: Bool = false, _ place: Place) {
     guard phase != .alone else { return }
     let own = current
-    threads[own].pending = Pending(kind: kind, cell: Int32(cell), isWrite: isWrite, place: place)
+    threads[own].pending = Pending(kind: kind, cell: Int32(cell), isWrite: isWrite, isSequential: isSequential, place: place)
     if phase == .starting {
       goTo(0)
     } else {
@@ -196,9 +199,11 @@ final class Engine {
   private func decide() -> Int {
     var enabled: UInt8 = 0
     for thread in 1...threadCount where isEnabled(thread) { enabled |= 1 << UInt8(thread) }
-    if enabled == 0 { enabled = yielding }
     if enabled == 0 {
-      if let stuck = stuckThreads() { failure = stuck }
+      if let stuck = stuckThreads() {
+        failure = stuck
+        chooser.isStuck(self)
+      }
       return 0
     }
     guard events < stepLimit else {
@@ -218,21 +223,10 @@ final class Engine {
   }
 
   private func hasNews(_ thread: Int) -> Bool {
-    if threads[thread].mayProceed { return true }
     let set = readSets[thread]
-    if set.count == 0 { return events > threads[thread].pausedAt }
+    if threads[thread].mayProceed || set.count == 0 { return true }
     for index in 0..<set.count where table[Int(set[index].cell)].pointee.version != set[index].version { return true }
     return false
-  }
-
-  // Threads that gave way without having looked at anything: they go on when nobody else can.
-  private var yielding: UInt8 {
-    var mask: UInt8 = 0
-    for thread in 1...threadCount
-    where threads[thread].status == .runnable && threads[thread].pending.kind == .pause && readSets[thread].count == 0 {
-      mask |= 1 << UInt8(thread)
-    }
-    return mask
   }
 
   /// In the running thread: the others take no further step, as in the child of a fork.
@@ -241,9 +235,6 @@ final class Engine {
       threads[thread].status = .gone
     }
   }
-
-  /// Frees the locks of threads that are gone, which is what a copy of the process does not do: for telling what they held.
-  func holder(_ cell: Int) -> Int { Int(table[cell].pointee.holder) }
 
   func later(_ action: @escaping () -> Void) { afterwards.append(action) }
 
@@ -260,7 +251,7 @@ final class Engine {
       let name = cell < 0 ? "" : " " + (recorder?.name(table[cell].pointee.address) ?? "")
       let verb =
         switch state.pending.kind {
-        case .lock: "waits for the lock\(name), held by \(threadName(holder(cell)))"
+        case .lock: "waits for the lock\(name), held by \(threadName(Int(table[cell].pointee.holder)))"
         case .pause: "spins on what nobody will change"
         default: "sleeps on\(name), and nobody will wake it"
         }
@@ -272,7 +263,7 @@ final class Engine {
     return Failure(kind, words.joined(separator: "; "))
   }
 
-  func threadName(_ thread: Int) -> String { thread == 0 ? "main" : String(UnicodeScalar(UInt8(64 + thread))) }
+  func threadName(_ thread: Int) -> String { thread % Clock.threads == 0 ? "main" : String(UnicodeScalar(UInt8(64 + thread))) }
 
   private func note(_ error: any Error) {
     if failure == nil { failure = error as? Failure ?? Failure(.violation, "\(error)") }
