@@ -28,13 +28,35 @@ struct Minimizer<State> {
         for index in best.scenario.threads[thread].indices.reversed() where index < best.scenario.threads[thread].count {
           var smaller = best.scenario
           smaller.threads[thread].remove(at: index)
-          guard let failing = fails(smaller, found.failure.kind, bound: max(found.preemptions, 2)) else { continue }
+          guard let failing = fails(smaller, found.failure.kind, bound: max(found.preemptions, 2)), isFair(smaller, found.failure)
+          else { continue }
           best = (smaller, failing)
           changed = true
         }
       }
     }
     return best
+  }
+
+  // Who waits for an action that was left out waits for ever, which says nothing: what is left must be able to end, if all
+  // of it was.
+  private func isFair(_ smaller: Scenario<State>, _ failure: Failure) -> Bool {
+    switch failure.kind {
+    case .deadlock, .livelock, .lostWakeUp: canEnd(smaller) || !canEnd(scenario)
+    default: true
+    }
+  }
+
+  private func canEnd(_ scenario: Scenario<State>) -> Bool {
+    var plan = plan
+    plan.search = .random(seed: 1, executions: 200)
+    var failures = 0
+    var search = Search(scenario, plan)
+    search.run { _ in
+      failures += 1
+      return true
+    }
+    return search.report.executions > failures
   }
 
   private func fails(_ scenario: Scenario<State>, _ kind: Failure.Kind, bound: Int) -> Found? {
