@@ -36,5 +36,5 @@ func expectFailure<State>(
   #expect(found.preemptions == preemptions && found.steps == steps, "\(found)", sourceLocation: sourceLocation)
   // What the minimizer leaves out of a scenario can only make it shorter.
   #expect(fewest == preemptions && shortest >= steps, "\(fewest), \(shortest)", sourceLocation: sourceLocation)
-  if found.kept.allSatisfy({ $0 == nil }) { #expect(shortest == steps, sourceLocation: sourceLocation) }
+  if found.kept == scenario.all { #expect(shortest == steps, sourceLocation: sourceLocation) }
 }

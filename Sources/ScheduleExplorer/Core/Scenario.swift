@@ -35,6 +35,15 @@ public struct Scenario<State> {
   /// Adds a thread.
   public mutating func thread(_ actions: [Action<State>]) { threads.append(actions) }
 
+  /// The same with some of the actions only, numbered from 0 in each thread: what the schedule of a counterexample is for.
+  public func keeping(_ kept: [[Int]]) -> Scenario {
+    var scenario = self
+    scenario.threads = zip(threads, kept).map { thread, kept in kept.map { thread[$0] } }
+    return scenario
+  }
+
+  var all: [[Int]] { threads.map { Array($0.indices) } }
+
   var sizeText: String { threads.map { "[" + $0.map(\.name).joined(separator: ", ") + "]" }.joined(separator: " ∥ ") }
 }
 
