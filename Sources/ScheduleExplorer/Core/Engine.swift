@@ -9,35 +9,38 @@ final class Engine {
   let memory: MemoryModel
   let stepLimit: Int
   let weakening: Weakening?
-  var chooser: any Chooser
+  let chooser: any Chooser
 
   let threads = UnsafeMutablePointer<ThreadState>.allocate(capacity: Clock.threads)
   let readSets = UnsafeMutablePointer<ReadSet>.allocate(capacity: Clock.threads)
   private let contexts = UnsafeMutablePointer<explorer_context>.allocate(capacity: Clock.threads)
   private var bodies: [() throws -> Void] = []
-  private(set) var threadCount = 0
 
+  // What every step looks at goes without the checks of exclusive access, which took half the time: one thread of the system
+  // uses it, and no access lasts longer than a line.
+
+  @exclusivity(unchecked) private(set) var threadCount = 0
   /// The thread that runs.
-  private(set) var current = 0
-  private var phase = Phase.alone
+  @exclusivity(unchecked) private(set) var current = 0
+  @exclusivity(unchecked) private var phase = Phase.alone
   private enum Phase { case alone, starting, together }
 
-  var table = CellTable()
-  var stores = Pool<Store>(capacity: 1024)
+  @exclusivity(unchecked) var table = CellTable()
+  @exclusivity(unchecked) var stores = Pool<Store>(capacity: 1024)
   let candidates = UnsafeMutablePointer<Int32>.allocate(capacity: 256)
   /// What fences of sequential order have published, and stores of that order for them.
-  var sequence = Clock()
-  var sequentialStores = Clock()
+  @exclusivity(unchecked) var sequence = Clock()
+  @exclusivity(unchecked) var sequentialStores = Clock()
   /// Memory that was given back.
-  var released: [Range<UInt>] = []
+  @exclusivity(unchecked) var released: [Range<UInt>] = []
   /// To be done when the execution is over: really giving back what was released.
   private var afterwards: [() -> Void] = []
 
   /// Steps taken in this execution.
-  private(set) var events = 0
-  private(set) var failure: Failure?
-  var recorder: Recorder?
-  var survey: Survey?
+  @exclusivity(unchecked) private(set) var events = 0
+  @exclusivity(unchecked) private(set) var failure: Failure?
+  @exclusivity(unchecked) var recorder: Recorder?
+  @exclusivity(unchecked) var survey: Survey?
 
   static let stackBytes = 256 << 10
 

@@ -28,15 +28,16 @@ final class DepthFirst: Chooser {
     var sequential: UInt8 = 0
   }
 
-  private var nodes = Pool<Node>(capacity: 1024)
-  private var depth = 0
-  private var lastThreadNode = 0
+  // Not checked, for what every step looks at; see `Engine`.
+  @exclusivity(unchecked) private var nodes = Pool<Node>(capacity: 1024)
+  @exclusivity(unchecked) private var depth = 0
+  @exclusivity(unchecked) private var lastThreadNode = 0
   // Threads that need not go next: what they would do was done from an earlier node, and nothing since depends on it.
-  private var asleep: UInt8 = 0
+  @exclusivity(unchecked) private var asleep: UInt8 = 0
   /// Whether what is left of this execution has been seen before, in another order.
-  private(set) var isRedundant = false
+  @exclusivity(unchecked) private(set) var isRedundant = false
 
-  private var causality = Causality()
+  @exclusivity(unchecked) private var causality = Causality()
 
   init(bound: Int?, reduces: Bool) {
     self.bound = bound

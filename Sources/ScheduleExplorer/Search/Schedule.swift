@@ -67,9 +67,9 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
 /// Hands another chooser's choices on, and keeps them.
 final class Keeper: Chooser {
   let inner: any Chooser
-  private(set) var schedule = Schedule()
+  @exclusivity(unchecked) private(set) var schedule = Schedule()
   /// Turns to another thread although the running one could have gone on.
-  private(set) var preemptions = 0
+  @exclusivity(unchecked) private(set) var preemptions = 0
 
   init(_ inner: any Chooser) { self.inner = inner }
 
