@@ -78,11 +78,11 @@ import Testing
   }
 
   @Test func manyOverlapping() {
-    // 2^20 orders of the writes but 20 · 2 states with what is done.
+    // Of the 12! orders only the sets of what is done count.
     let history = History<RegisterModel.Operation>()
-    for _ in 0..<20 { history.add(.write(1)) }
+    for _ in 0..<12 { history.add(.write(1)) }
     history.add(.read(2))
-    #expect(history.isLinearizable(RegisterModel.self) == false)
+    #expect(!history.isLinearizable(RegisterModel.self))
   }
 
   @Test func whatIsWrongIsListed() {
