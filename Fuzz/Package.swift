@@ -5,7 +5,7 @@ import PackageDescription
 let package = Package(
   name: "ashlar-fuzz",
   dependencies: [.package(name: "ashlar", path: "..")],
-  targets: ["operations", "operations-c", "guarded", "system-faults"].map { name in
+  targets: ["operations", "operations-c", "guarded", "schedules", "system-faults"].map { name in
     .executableTarget(
       name: "fuzz-\(name)",
       dependencies: [.product(name: "AshlarSuite", package: "ashlar")],

@@ -12,6 +12,7 @@ static _Thread_local struct explorer_context *left;
 // There where a sanitizer is linked in.
 __attribute__((weak)) void __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t bytes);
 __attribute__((weak)) void __sanitizer_finish_switch_fiber(void *fake, const void **bottom, size_t *bytes);
+__attribute__((weak)) void __asan_unpoison_memory_region(void const volatile *start, size_t bytes);
 __attribute__((weak)) void *__tsan_get_current_fiber(void);
 __attribute__((weak)) void *__tsan_create_fiber(unsigned flags);
 __attribute__((weak)) void __tsan_destroy_fiber(void *fiber);
@@ -77,17 +78,38 @@ int explorer_context_make(struct explorer_context *context, size_t bytes) {
   if (memory == MAP_FAILED) return 0;
   mprotect(memory, page, PROT_NONE);
   *context = (struct explorer_context){.stack = memory, .bytes = bytes + page, .bottom = memory, .span = bytes + page};
-  if (__tsan_create_fiber) context->fiber = __tsan_create_fiber(0);
   return 1;
 }
 
+// Where a context is entered for the last time: AddressSanitizer frees what it keeps of a stack when that is left for good.
+static void leave_for_good(void *context) {
+  struct explorer_context *back = left, *own = context;
+  __sanitizer_finish_switch_fiber(own->fake, &back->bottom, &back->span);
+  __sanitizer_start_switch_fiber(0, back->bottom, back->span);
+  explorer_swap(&own->saved, back->saved);
+}
+
 void explorer_context_unmake(struct explorer_context *context) {
-  if (context->fiber && __tsan_destroy_fiber) __tsan_destroy_fiber(context->fiber);
-  if (context->stack) munmap(context->stack, context->bytes);
+  if (!context->stack) return;
+  if (context->fake) {
+    struct explorer_context here = {0};
+    explorer_context_enter(context, leave_for_good, context);
+    explorer_context_switch(&here, context);
+  }
+  if (context->fiber) __tsan_destroy_fiber(context->fiber);
+  munmap(context->stack, context->bytes);
 }
 
 void explorer_context_enter(struct explorer_context *context, void (*body)(void *), void *argument) {
-  context->fake = 0;
+  // What the sanitizers know of the calls that were dropped: red zones, and a stack of calls that none returns from.
+  if (__asan_unpoison_memory_region) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    __asan_unpoison_memory_region((char *)context->stack + page, context->bytes - page);
+  }
+  if (__tsan_create_fiber) {
+    if (context->fiber) __tsan_destroy_fiber(context->fiber);
+    context->fiber = __tsan_create_fiber(0);
+  }
   context->saved = prepared((char *)context->stack + context->bytes, body, argument);
 }
 

@@ -78,6 +78,117 @@ import Testing
     #expect(found == ["000", "001", "010", "011", "100", "101", "111"])
   }
 
+  @Test func writeToReadCausalityOfThree() {
+    // ISA2: two hand-overs carry what was before the first.
+    let threads = [
+      [store("x", 1, .relaxed), store("y", 1, .releasing)], [load("y", 0, .acquiring), store("z", 1, .releasing)],
+      [load("z", 1, .acquiring), load("x", 2, .relaxed)],
+    ]
+    let found = outcomes(threads, registers: 3)
+    #expect(found.count == 7 && !found.contains("110"))
+  }
+
+  @Test func readToWriteCausality() {
+    // RWC: what is read is not yet known to all.
+    func threads(_ between: [Litmus]) -> [[Litmus]] {
+      [
+        [store("x", 1, .releasing)], [load("x", 0, .acquiring)] + between + [load("y", 1, .acquiring)],
+        [store("y", 1, .releasing)] + between + [load("x", 2, .acquiring)],
+      ]
+    }
+    #expect(outcomes(threads([]), registers: 3).contains("100"))
+    #expect(!outcomes(threads([fence(.sequential)]), registers: 3).contains("100"))
+  }
+
+  @Test func aStoreBehindWhatIsKnown() {
+    // S: what happened before a store comes before it in modification order too.
+    func threads(_ publish: Order, _ receive: Order) -> [[Litmus]] {
+      [[store("x", 2, .relaxed), store("y", 1, publish)], [load("y", 0, receive), store("x", 1, .relaxed)]]
+    }
+    #expect(!outcomes(threads(.releasing, .acquiring), registers: 1, final: ["x"]).contains("12"))
+    #expect(outcomes(threads(.relaxed, .acquiring), registers: 1, final: ["x"]).contains("12"))
+    #expect(outcomes(threads(.releasing, .relaxed), registers: 1, final: ["x"]).contains("12"))
+  }
+
+  @Test func storesAgainstALoad() {
+    // R: B's store of y comes last, and B does not see x.
+    func threads(_ order: Order, _ loads: Order, _ between: [Litmus] = []) -> [[Litmus]] {
+      [[store("x", 1, order)] + between + [store("y", 1, order)], [store("y", 2, order)] + between + [load("x", 0, loads)]]
+    }
+    #expect(outcomes(threads(.releasing, .acquiring), registers: 1, final: ["y"]).contains("02"))
+    #expect(!outcomes(threads(.sequential, .sequential), registers: 1, final: ["y"]).contains("02"))
+    #expect(!outcomes(threads(.relaxed, .relaxed, [fence(.sequential)]), registers: 1, final: ["y"]).contains("02"))
+  }
+
+  @Test func modificationOrderIsNoHandOver() {
+    // Z6: B's store of y comes after A's, which tells B nothing.
+    func threads(_ between: [Litmus]) -> [[Litmus]] {
+      [
+        [store("x", 1, .relaxed)] + between + [store("y", 1, .releasing)], [store("y", 2, .relaxed)] + between + [store("z", 1, .releasing)],
+        [load("z", 0, .acquiring)] + between + [load("x", 1, .relaxed)],
+      ]
+    }
+    #expect(outcomes(threads([]), registers: 2, final: ["y"]).contains("102"))
+    #expect(!outcomes(threads([fence(.sequential)]), registers: 2, final: ["y"]).contains("102"))
+  }
+
+  @Test func loadBufferingOfThree() {
+    let threads = [
+      [load("x", 0, .relaxed), store("y", 1, .relaxed)], [load("y", 1, .relaxed), store("z", 1, .relaxed)],
+      [load("z", 2, .relaxed), store("x", 1, .relaxed)],
+    ]
+    let found = outcomes(threads, registers: 3)
+    #expect(found.count == 7 && !found.contains("111"))
+  }
+
+  @Test(arguments: [true, false]) func oneFenceAndOneOrderedAccess(_ publishesByFence: Bool) {
+    let publish = publishesByFence ? [fence(.releasing), store("y", 1, .relaxed)] : [store("y", 1, .releasing)]
+    let receive = publishesByFence ? [load("y", 0, .acquiring)] : [load("y", 0, .relaxed), fence(.acquiring)]
+    let threads = [[store("x", 1, .relaxed)] + publish, receive + [load("x", 1, .relaxed)]]
+    #expect(outcomes(threads, registers: 2) == ["00", "01", "11"])
+  }
+
+  @Test func aFenceOrdersWhatStandsOnItsOtherSideOnly() {
+    let late = [
+      [store("x", 1, .relaxed), store("y", 1, .relaxed), fence(.releasing)],
+      [load("y", 0, .relaxed), fence(.acquiring), load("x", 1, .relaxed)],
+    ]
+    #expect(outcomes(late, registers: 2).contains("10"))
+    let early = [
+      [store("x", 1, .relaxed), fence(.releasing), store("y", 1, .relaxed)],
+      [fence(.acquiring), load("y", 0, .relaxed), load("x", 1, .relaxed)],
+    ]
+    #expect(outcomes(early, registers: 2).contains("10"))
+  }
+
+  @Test func sequentialFencesBetweenLoads() {
+    // IRIW: RC11 lets fences between the loads of both readers settle the order of the stores.
+    let threads = [
+      [store("x", 1, .relaxed)], [store("y", 1, .relaxed)], [load("x", 0, .relaxed), fence(.sequential), load("y", 1, .relaxed)],
+      [load("y", 2, .relaxed), fence(.sequential), load("x", 3, .relaxed)],
+    ]
+    let found = outcomes(threads, registers: 4)
+    #expect(found.count == 15 && !found.contains("1010"))
+  }
+
+  @Test func sequentialAccessesAndFences() {
+    // Store buffering with a fence on one side and sequential accesses on the other.
+    let threads = [
+      [store("x", 1, .relaxed), fence(.sequential), load("y", 0, .relaxed)],
+      [store("y", 1, .sequential), load("x", 1, .sequential)],
+    ]
+    #expect(outcomes(threads, registers: 2) == ["01", "10", "11"])
+  }
+
+  @Test func sequentialLoadsOrderSequentialStoresOnly() {
+    // Store buffering where one store is not sequential: nothing makes the load of it return it.
+    let threads = [[store("x", 1, .releasing), load("y", 0, .sequential)], [store("y", 1, .sequential), load("x", 1, .sequential)]]
+    #expect(outcomes(threads, registers: 2) == ["00", "01", "10", "11"])
+    // What stands before a sequential store is not known to whoever stores to another variable after it.
+    let apart = [[store("x", 1, .relaxed), store("y", 1, .sequential), load("z", 0, .sequential)], [store("z", 1, .sequential), load("x", 1, .relaxed)]]
+    #expect(outcomes(apart, registers: 2) == ["00", "01", "10", "11"])
+  }
+
   @Test func coherenceOfReads() {
     let threads = [[store("x", 1, .relaxed), store("x", 2, .relaxed)], [load("x", 0, .relaxed), load("x", 1, .relaxed)]]
     #expect(outcomes(threads, registers: 2) == ["00", "01", "02", "11", "12", "22"])

@@ -130,7 +130,7 @@ package struct Buddy<Memory: SharedMemory> {
   private func takeListed(_ order: Int) -> Block? {
     inTransit {
       while true {
-        let candidates = Memory.loadAcquiring(tables.nonEmpty) &>> UInt(order)
+        let candidates = Memory.load(tables.nonEmpty) &>> UInt(order)
         guard candidates != 0 else { return nil }
         let found = order &+ candidates.trailingZeroBitCount
         if let block = pop(found) { return split(block, to: order) }
@@ -149,6 +149,7 @@ package struct Buddy<Memory: SharedMemory> {
       }
     }
     // A block pushed between the failed pop and the clearing would be hidden: look again after it.
+    // Releases the count of this transit too, to who finds the bit gone.
     Memory.and(~(1 << UInt(order)), into: tables.nonEmpty)
     if !list.isEmpty { Memory.or(1 << UInt(order), into: tables.nonEmpty, .relaxed) }
     return nil

@@ -7,7 +7,7 @@ public struct Model: Sendable {
   /// What it is about, in a line.
   public let about: String
   public let threads: Int
-  private let body: @Sendable (Plan, Survey?, ((Int) -> Void)?) -> Report
+  private let body: @Sendable (Plan, [[Int]]?, Survey?, ((Int) -> Void)?) -> Report
 
   /// Preemptions up to which it is explored exhaustively: 3 with two threads and 2 with more, unless it says otherwise.
   public let bound: Int
@@ -17,18 +17,21 @@ public struct Model: Sendable {
     self.bound = bound ?? (threads <= 2 ? 3 : 2)
     self.about = about
     self.threads = threads
-    body = { plan, survey, progress in
+    body = { plan, kept, survey, progress in
       var scenario = make()
       scenario.name = name
+      if let kept { scenario = scenario.keeping(kept) }
       return Explorer.explore(scenario, plan, survey: survey, progress: progress)
     }
   }
 
   /// Explores it.
-  public func explore(_ plan: Plan, survey: Survey? = nil, progress: ((Int) -> Void)? = nil) -> Report {
+  ///
+  /// - Parameter kept: the actions of each thread that are not left out, by number; nil for all.
+  public func explore(_ plan: Plan, kept: [[Int]]? = nil, survey: Survey? = nil, progress: ((Int) -> Void)? = nil) -> Report {
     // Some models free what must not be freed; the handler of faults is the process's.
     var report: Report?
-    _ = FaultRecorder.record { report = body(plan, survey, progress) }
+    _ = FaultRecorder.record { report = body(plan, kept, survey, progress) }
     return report!
   }
 }
@@ -49,5 +52,17 @@ extension Scenario {
     scenario.check = check
     scenario.shrinks = scenario.shrinks && shrinks
     return scenario
+  }
+}
+
+extension Plan {
+  /// Executions of a model in the short form.
+  public static var shortExecutions: Int { 1000 }
+
+  /// The model's bound, stopped after `shortExecutions`.
+  public static func short(for model: Model) -> Plan {
+    var plan = Plan(.exhaustive(preemptions: model.bound))
+    plan.executionLimit = shortExecutions
+    return plan
   }
 }

@@ -1,15 +1,16 @@
 import Ashlar
+import ScheduleExplorer
 
 /// Something that takes any byte string and says what is wrong with what the allocator made of it.
 public struct FuzzTarget: Sendable {
   public let name: String
   public let summary: String
-  /// Bytes of an input that stand before its operation program.
+  /// Bytes of an input that stand before its operation program; `.max` for a target that runs none.
   public let prefixBytes: Int
   /// What is wrong; nil when nothing is.
   public let run: @Sendable ([UInt8]) -> String?
 
-  public static let all: [FuzzTarget] = [operations, operationsInC, guarded, systemFaults]
+  public static let all: [FuzzTarget] = [operations, operationsInC, guarded, systemFaults, schedules]
 
   public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
 
@@ -30,6 +31,18 @@ public struct FuzzTarget: Sendable {
     PoolAllocator.guards = .init(canaries: first & 1 == 0 ? interval : 0, pages: first & 2 == 0 ? interval : 0)
     defer { PoolAllocator.guards = .init() }
     return ProgramRunner.run(OperationProgram(bytes: bytes.dropFirst()))
+  }
+
+  static let schedules = FuzzTarget(
+    name: "schedules", summary: "the model that the first byte names, its threads scheduled by the bytes that follow",
+    prefixBytes: .max
+  ) { bytes in
+    guard let first = bytes.first else { return nil }
+    let model = Model.all[Int(first) % Model.all.count]
+    var plan = Plan(.bytes(Array(bytes.dropFirst())))
+    // The input is the counterexample; the fuzzer makes it smaller.
+    plan.minimizes = false
+    return model.explore(plan).counterexample.map { "\(model.name): \($0)" }
   }
 
   static let systemFaults = FuzzTarget(

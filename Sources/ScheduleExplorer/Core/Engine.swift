@@ -9,17 +9,20 @@ final class Engine {
   let memory: MemoryModel
   let stepLimit: Int
   let weakening: Weakening?
-  var chooser: any Chooser
+  let chooser: any Chooser
 
   let threads = UnsafeMutablePointer<ThreadState>.allocate(capacity: Clock.threads)
   let readSets = UnsafeMutablePointer<ReadSet>.allocate(capacity: Clock.threads)
   private let contexts = UnsafeMutablePointer<explorer_context>.allocate(capacity: Clock.threads)
   private var bodies: [() throws -> Void] = []
-  private(set) var threadCount = 0
 
+  // What every step looks at goes without the checks of exclusive access, which took half the time: one thread of the system
+  // uses it, and no access lasts longer than a line.
+
+  @exclusivity(unchecked) private(set) var threadCount = 0
   /// The thread that runs.
-  private(set) var current = 0
-  private var phase = Phase.alone
+  @exclusivity(unchecked) private(set) var current = 0
+  @exclusivity(unchecked) private var phase = Phase.alone
   private enum Phase { case alone, starting, together }
   /// While nothing else runs, memory is simply what it is.
   var isAlone: Bool { phase == .alone }
@@ -27,21 +30,22 @@ final class Engine {
   /// What the scenario keeps for the code that it runs.
   var environment: AnyObject?
 
-  var table = CellTable()
-  var stores = Pool<Store>(capacity: 1024)
+  @exclusivity(unchecked) var table = CellTable()
+  @exclusivity(unchecked) var stores = Pool<Store>(capacity: 1024)
   let candidates = UnsafeMutablePointer<Int32>.allocate(capacity: 256)
-  /// What accesses of sequential order have published.
-  var sequence = Clock()
+  /// What fences of sequential order have published, and stores of that order for them.
+  @exclusivity(unchecked) var sequence = Clock()
+  @exclusivity(unchecked) var sequentialStores = Clock()
   /// Memory that was given back.
-  var released: [Range<UInt>] = []
+  @exclusivity(unchecked) var released: [Range<UInt>] = []
   /// To be done when the execution is over: really giving back what was released.
   private var afterwards: [() -> Void] = []
 
   /// Steps taken in this execution.
-  private(set) var events = 0
-  private(set) var failure: Failure?
-  var recorder: Recorder?
-  var survey: Survey?
+  @exclusivity(unchecked) private(set) var events = 0
+  @exclusivity(unchecked) private(set) var failure: Failure?
+  @exclusivity(unchecked) var recorder: Recorder?
+  @exclusivity(unchecked) var survey: Survey?
 
   static let stackBytes = 256 << 10
 
@@ -106,6 +110,7 @@ final class Engine {
     table.removeAll()
     stores.removeAll()
     sequence = Clock()
+    sequentialStores = Clock()
     released.removeAll(keepingCapacity: true)
     environment = nil
     threads[0] = ThreadState()
@@ -124,7 +129,8 @@ final class Engine {
     phase = .starting
     for thread in 1...threadCount { start(thread) }
     phase = .together
-    if failure == nil { goTo(decide()) }
+    let first = failure == nil ? decide() : 0
+    if first > 0 { goTo(first) }
     phase = .alone
     for thread in 1...threadCount { threads[0].clock.join(threads[thread].clock) }
     threads[0].clock[0] &+= 1
@@ -174,10 +180,10 @@ final class Engine {
   // MARK: Steps
 
   /// Says what the running thread will do next, and returns when it is chosen to do it.
-  func step(_ kind: Pending.Kind, _ cell: Int, isWrite: Bool, _ place: Place) {
+  func step(_ kind: Pending.Kind, _ cell: Int, isWrite: Bool, isSequential: Bool = false, _ place: Place) {
     guard phase != .alone else { return }
     let own = current
-    threads[own].pending = Pending(kind: kind, cell: Int32(cell), isWrite: isWrite, place: place)
+    threads[own].pending = Pending(kind: kind, cell: Int32(cell), isWrite: isWrite, isSequential: isSequential, place: place)
     if phase == .starting {
       goTo(0)
     } else {
@@ -202,9 +208,11 @@ final class Engine {
   private func decide() -> Int {
     var enabled: UInt8 = 0
     for thread in 1...threadCount where isEnabled(thread) { enabled |= 1 << UInt8(thread) }
-    if enabled == 0 { enabled = yielding }
     if enabled == 0 {
-      if let stuck = stuckThreads() { failure = stuck }
+      if let stuck = stuckThreads() {
+        failure = stuck
+        chooser.isStuck(self)
+      }
       return 0
     }
     guard events < stepLimit else {
@@ -224,21 +232,10 @@ final class Engine {
   }
 
   private func hasNews(_ thread: Int) -> Bool {
-    if threads[thread].mayProceed { return true }
     let set = readSets[thread]
-    if set.count == 0 { return events > threads[thread].pausedAt }
+    if threads[thread].mayProceed || set.count == 0 { return true }
     for index in 0..<set.count where table[Int(set[index].cell)].pointee.version != set[index].version { return true }
     return false
-  }
-
-  // Threads that gave way without having looked at anything: they go on when nobody else can.
-  private var yielding: UInt8 {
-    var mask: UInt8 = 0
-    for thread in 1...threadCount
-    where threads[thread].status == .runnable && threads[thread].pending.kind == .pause && readSets[thread].count == 0 {
-      mask |= 1 << UInt8(thread)
-    }
-    return mask
   }
 
   /// In the running thread: the others take no further step, as in the child of a fork.
@@ -247,8 +244,6 @@ final class Engine {
       threads[thread].status = .gone
     }
   }
-
-  func holder(_ cell: Int) -> Int { Int(table[cell].pointee.holder) }
 
   func later(_ action: @escaping () -> Void) { afterwards.append(action) }
 
@@ -265,7 +260,7 @@ final class Engine {
       let name = cell < 0 ? "" : " " + (recorder?.name(table[cell].pointee.address) ?? "")
       let verb =
         switch state.pending.kind {
-        case .lock: "waits for the lock\(name), held by \(threadName(holder(cell)))"
+        case .lock: "waits for the lock\(name), held by \(threadName(Int(table[cell].pointee.holder)))"
         case .pause: "spins on what nobody will change"
         default: "sleeps on\(name), and nobody will wake it"
         }
@@ -277,7 +272,7 @@ final class Engine {
     return Failure(kind, words.joined(separator: "; "))
   }
 
-  func threadName(_ thread: Int) -> String { thread == 0 ? "main" : String(UnicodeScalar(UInt8(64 + thread))) }
+  func threadName(_ thread: Int) -> String { thread % Clock.threads == 0 ? "main" : String(UnicodeScalar(UInt8(64 + thread))) }
 
   private func note(_ error: any Error) {
     if failure == nil { failure = error as? Failure ?? Failure(.violation, "\(error)") }

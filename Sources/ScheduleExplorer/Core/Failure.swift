@@ -1,5 +1,5 @@
 /// What went wrong in an execution.
-public struct Failure: Error, Sendable, CustomStringConvertible {
+public struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
   public enum Kind: String, Sendable {
     case violation, race = "data race", deadlock, livelock, lostWakeUp = "lost wake-up"
     case useAfterRelease = "use of released memory", misuse = "misuse of a lock or cell", stepLimit = "step limit"

@@ -1,8 +1,9 @@
 /// How strongly an access orders what stands around it in the program, as C11 has it.
 public enum Order: UInt8, Sendable {
   case relaxed, acquiring, releasing, acquiringAndReleasing
-  /// Also takes its place in one order of all such accesses. Modelled a little stronger than C11: each of them
-  /// synchronizes with the ones before it.
+  /// Also takes its place in one order of all such steps, which is modelled as the order in which they are taken. A load
+  /// does not fall behind the stores of this order to its cell. Fences are a little stronger than in RC11: each
+  /// synchronizes with the fences before it, and with the stores of this order.
   case sequential
 
   var acquires: Bool { self == .acquiring || self == .acquiringAndReleasing || self == .sequential }

@@ -26,8 +26,6 @@ public struct Plan: Sendable {
   /// Looks for the shortest scenario and execution that fail.
   public var minimizes = true
   public var weakening: Weakening?
-  /// Actions of each thread, by number from 0, that are left when the others are left out; nil for all.
-  public var kept: [[Int]]?
 
   public init(_ search: Search = .exhaustive(preemptions: 3)) { self.search = search }
 }

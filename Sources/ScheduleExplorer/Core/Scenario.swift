@@ -22,6 +22,8 @@ public struct Scenario<State> {
   public var tearDown: (State) -> Void = { _ in }
   /// Whether equivalent executions may be left out: not where a thread ends the others.
   public var reduces = true
+  /// Whether a counterexample may be sought in fewer actions: not where the check counts on all of them.
+  public var shrinks = true
 
   public init(_ name: String, about: String = "", setUp: @escaping () throws -> State) {
     self.name = name
@@ -30,29 +32,19 @@ public struct Scenario<State> {
   }
 
   /// Adds a thread, at most seven.
-  public mutating func thread(_ actions: Action<State>...) { thread(actions) }
+  public mutating func thread(_ actions: Action<State>...) { threads.append(actions) }
 
   /// Adds a thread.
-  public mutating func thread(_ actions: [Action<State>]) {
-    threads.append(
-      actions.enumerated().map { number, action in
-        var action = action
-        action.number = number
-        return action
-      })
-  }
+  public mutating func thread(_ actions: [Action<State>]) { threads.append(actions) }
 
-  /// The scenario with these actions of each thread only.
-  func keeping(_ kept: [[Int]]) -> Scenario {
+  /// The same with some of the actions only, numbered from 0 in each thread: what the schedule of a counterexample is for.
+  public func keeping(_ kept: [[Int]]) -> Scenario {
     var scenario = self
-    for (thread, numbers) in kept.enumerated() where thread < threads.count {
-      scenario.threads[thread] = threads[thread].filter { numbers.contains($0.number) }
-    }
+    scenario.threads = zip(threads, kept).map { thread, kept in kept.map { thread[$0] } }
     return scenario
   }
 
-  /// Whether a counterexample may be sought in fewer actions: not where the check counts on all of them.
-  public var shrinks = true
+  var all: [[Int]] { threads.map { Array($0.indices) } }
 
   var sizeText: String { threads.map { "[" + $0.map(\.name).joined(separator: ", ") + "]" }.joined(separator: " ∥ ") }
 }
@@ -61,8 +53,6 @@ public struct Scenario<State> {
 public struct Action<State> {
   public let name: String
   public let body: (State) throws -> Void
-  /// Its place in its thread, from 0.
-  var number = 0
 
   public init(_ name: String, _ body: @escaping (State) throws -> Void) {
     self.name = name

@@ -10,6 +10,8 @@ struct Pending {
   var cell: Int32
   /// Whether it may change what the cell holds.
   var isWrite: Bool
+  /// Whether it also reads what fences of sequential order have published.
+  var isSequential = false
   var place: Place
 
   static let none = Pending(kind: .goOn, cell: -1, isWrite: false, place: .none)
@@ -29,13 +31,12 @@ struct ThreadState {
   var fenced = Clock()
   /// Words that stand for thread-local storage.
   var locals: (UInt, UInt, UInt, UInt) = (0, 0, 0, 0)
-  /// Events when it paused.
-  var pausedAt = 0
   /// Whether a read since its last pause was of a store that is not the latest, or too many cells were read.
   var mayProceed = false
 }
 
-/// The cells that a thread has read since its last pause: it need not look again before one of them changes.
+/// The cells that a thread has read since its last pause, each as it was at the first look: the thread need not look again
+/// before one of them changes.
 struct ReadSet {
   static let capacity = 64
 
@@ -48,10 +49,7 @@ struct ReadSet {
 
   /// False when there is no room.
   mutating func note(_ cell: Int32, _ version: UInt32) -> Bool {
-    for index in 0..<count where entries[index].cell == cell {
-      entries[index].version = version
-      return true
-    }
+    for index in 0..<count where entries[index].cell == cell { return true }
     guard count < Self.capacity else { return false }
     entries[count] = (cell, version)
     count += 1

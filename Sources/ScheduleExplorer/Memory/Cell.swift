@@ -1,7 +1,8 @@
 /// What is known of one place in memory during an execution: a word, a pair of words or a byte.
 struct Cell {
   let address: UInt
-  let bytes: Int
+  /// As of its last atomic access.
+  var bytes: Int
   /// The last store in modification order, and how many there have been; -1 while it has no history.
   var last: Int32 = -1
   var version: UInt32 = 0
@@ -10,6 +11,8 @@ struct Cell {
   var plainWrites = Clock()
   var atomicReads = Clock()
   var atomicWrites = Clock()
+  /// What its stores of sequential order have published.
+  var sequence = Clock()
   /// For a cell that is a lock: its holder, 0 for nobody, and what was published by releasing it.
   var holder: UInt8 = 0
   var released = Clock()
@@ -47,11 +50,16 @@ struct CellTable {
   init() {
     slots = .allocate(capacity: capacity)
     slots.initialize(repeating: (0, 0, 0), count: capacity)
+    _ = find(0, 8)
   }
+
+  /// The cell that stands for the order of sequential fences: at address 0.
+  static let fences = 0
 
   mutating func removeAll() {
     cells.removeAll()
     generation &+= 1
+    _ = find(0, 8)
   }
 
   subscript(index: Int) -> UnsafeMutablePointer<Cell> { cells.base + index }

@@ -11,17 +11,19 @@ extension Engine {
 
   func effective(_ order: Order, _ place: Place) -> Order {
     survey?.note(place, order)
-    guard let weakening, weakening.covers(place) else { return order }
+    guard let weakening, weakening.at.line == place.line, weakening.at.file == place.file.description else { return order }
     return order.without(weakening.half)
   }
 
   /// The history of a cell, begun with what the memory holds if it has none yet.
-  private func open(_ index: Int, _ place: Place, isWrite: Bool) {
+  private func open(_ index: Int, _ bytes: Int, _ place: Place, isWrite: Bool) {
+    checkInUse(index, bytes, place)
     let clock = threads[current].clock
     check(clock, table[index].pointee.plainWrites, index, "writes", isWrite ? "stores to" : "loads", place)
     if isWrite { check(clock, table[index].pointee.plainReads, index, "reads", "stores to", place) }
     if table[index].pointee.last < 0 {
-      let (value, second) = Self.read(table[index].pointee.address, table[index].pointee.bytes)
+      table[index].pointee.bytes = bytes
+      let (value, second) = Self.read(table[index].pointee.address, bytes)
       var store = Store(value: value, second: second, previous: -1)
       store.seen[0] = 0
       stores.append(store)
@@ -55,26 +57,39 @@ extension Engine {
 
   // MARK: Choose a store
 
-  // The stores that the running thread may read and that pass, latest first. Always at least one where the latest passes.
-  private func choose(_ index: Int, _ passes: (Int32) -> Bool) -> Int32 {
+  // What an access of a cell may not fall behind: what happened before it, and for one of sequential order also what the
+  // fences and the stores of that order have published.
+  private func floor(_ index: Int, _ order: Order) -> Clock {
+    var floor = threads[current].clock
+    if order.isSequential {
+      floor.join(sequence)
+      floor.join(table[index].pointee.sequence)
+    }
+    return floor
+  }
+
+  // The stores that are not behind the floor and pass, latest first. Always at least one where the latest passes.
+  private func choose(_ index: Int, _ floor: Clock, _ passes: (Int32) -> Bool) -> Int32 {
     let latest = table[index].pointee.last
     guard memory.isWeak else { return latest }
-    let clock = threads[current].clock
     var count = 0
     var store = latest
     while store >= 0 {
       let record = stores.base + Int(store)
-      let isFresh = store == latest || record.pointee.staleReads[current] < memory.staleReads
-      if isFresh, count < 256, passes(store) {
+      if count < 256, passes(store) {
         candidates[count] = store
         count += 1
       }
-      if clock.touches(record.pointee.seen) { break }
+      if floor.touches(record.pointee.seen) { break }
       store = record.pointee.previous
     }
     let chosen = candidates[count > 1 && current > 0 ? chooser.chooseValue(count) : 0]
-    if count > 1 { recorder?.choseValue(Int(chosen == latest ? 0 : 1)) }
     return chosen
+  }
+
+  // C11 wants stores to be seen in finite time.
+  private func isFresh(_ store: Int32, _ latest: Int32) -> Bool {
+    store == latest || stores.base[Int(store)].staleReads[current] < memory.staleReads
   }
 
   private func see(_ store: Int32, _ index: Int) {
@@ -89,23 +104,25 @@ extension Engine {
     if order.acquires { threads[current].clock.join(message) } else { threads[current].unacquired.join(message) }
   }
 
-  private func beginSequential(_ order: Order) { if order.isSequential { threads[current].clock.join(sequence) } }
-  private func endSequential(_ order: Order) { if order.isSequential { sequence.join(threads[current].clock) } }
+  private func publishSequential(_ index: Int, _ order: Order) {
+    guard order.isSequential else { return }
+    table[index].pointee.sequence.join(threads[current].clock)
+    sequentialStores[current] = now
+  }
 
   // MARK: Load
 
   func load(_ address: UInt, _ bytes: Int, _ order: Order, _ place: Place) -> (UInt, UInt) {
     if isAlone { return Self.read(address, bytes) }
-    let index = cell(address, bytes, place)
-    step(.load, index, isWrite: order.isSequential, place)
+    let index = table.find(address, bytes)
+    step(.load, index, isWrite: false, isSequential: order.isSequential, place)
     let order = effective(order, place)
-    beginSequential(order)
-    open(index, place, isWrite: false)
-    let store = choose(index) { _ in true }
+    open(index, bytes, place, isWrite: false)
+    let latest = table[index].pointee.last
+    let store = choose(index, floor(index, order)) { isFresh($0, latest) }
     see(store, index)
     let record = stores.base[Int(store)]
     learn(record.message, order)
-    endSequential(order)
     tick()
     recorder?.load(current, index, self, record, isStale: store != table[index].pointee.last, order, place)
     return (record.value, record.second)
@@ -115,14 +132,14 @@ extension Engine {
 
   func store(_ value: UInt, _ address: UInt, _ bytes: Int, _ order: Order, _ place: Place) {
     if isAlone { return Self.write(address, bytes, value, 0) }
-    let index = cell(address, bytes, place)
-    step(.store, index, isWrite: true, place)
+    let index = table.find(address, bytes)
+    step(.store, index, isWrite: true, isSequential: order.isSequential, place)
     let order = effective(order, place)
-    beginSequential(order)
-    open(index, place, isWrite: true)
-    let below = memory.storesAnywhere ? choose(index) { !stores.base[Int($0)].isTaken } : table[index].pointee.last
+    open(index, bytes, place, isWrite: true)
+    let below =
+      memory.storesAnywhere ? choose(index, floor(index, order)) { !stores.base[Int($0)].isTaken } : table[index].pointee.last
     insert(Store(value: value, previous: below), index, message(order))
-    endSequential(order)
+    publishSequential(index, order)
     tick()
     recorder?.store(current, index, self, value, 0, order, place)
   }
@@ -161,31 +178,30 @@ extension Engine {
       if let (value, second) = change(found.0, found.1) { Self.write(address, bytes, value, second) }
       return found
     }
-    let index = cell(address, bytes, place)
-    step(.update, index, isWrite: true, place)
+    let index = table.find(address, bytes)
+    step(.update, index, isWrite: true, isSequential: order.isSequential, place)
     let order = effective(order, place)
-    beginSequential(order)
-    open(index, place, isWrite: false)
+    open(index, bytes, place, isWrite: false)
     let latest = table[index].pointee.last
-    let below = choose(index) { store in
+    let below = choose(index, floor(index, order)) { store in
       let record = stores.base[Int(store)]
-      if change(record.value, record.second) == nil { return true }
+      if change(record.value, record.second) == nil { return isFresh(store, latest) }
       return !record.isTaken && (store == latest || memory.storesAnywhere)
     }
     see(below, index)
     let found = stores.base[Int(below)]
     learn(found.message, order)
     if let (value, second) = change(found.value, found.second) {
-      open(index, place, isWrite: true)
+      open(index, bytes, place, isWrite: true)
       stores.base[Int(below)].isTaken = true
       var record = Store(value: value, second: second, previous: below)
       record.message = found.message
       insert(record, index, message(order))
+      publishSequential(index, order)
       recorder?.update(current, index, self, found, value, second, order, place)
     } else {
       recorder?.failedUpdate(current, index, self, found, isStale: below != latest, order, place)
     }
-    endSequential(order)
     tick()
     return (found.value, found.second)
   }
@@ -194,12 +210,15 @@ extension Engine {
 
   func fence(_ order: Order, _ place: Place) {
     if isAlone { return }
-    if order.isSequential { step(.update, table.find(0, 8), isWrite: true, place) }
+    if order.isSequential { step(.update, CellTable.fences, isWrite: true, place) }
     let order = effective(order, place)
     if order.acquires { threads[current].clock.join(threads[current].unacquired) }
-    beginSequential(order)
+    if order.isSequential {
+      threads[current].clock.join(sequence)
+      threads[current].clock.join(sequentialStores)
+      sequence = threads[current].clock
+    }
     if order.releases { threads[current].fenced = threads[current].clock }
-    endSequential(order)
     if order.releases { tick() }
     recorder?.note(current, "fence, \(order)", place)
   }

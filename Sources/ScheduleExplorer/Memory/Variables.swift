@@ -47,16 +47,16 @@ public struct Variable {
     Explored.compareExchange(address, expected: expected, desired: desired, order, file: file, line: line) == expected
   }
 
-  /// Plain memory.
-  public var plain: UInt {
-    get {
-      Explored.willRead(address, bytes: 8)
-      return address.load(as: UInt.self)
-    }
-    nonmutating set {
-      Explored.willWrite(address, bytes: 8)
-      address.storeBytes(of: newValue, as: UInt.self)
-    }
+  /// Reads it as plain memory.
+  public func read(file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
+    Explored.willRead(address, bytes: 8, file: file, line: line)
+    return address.load(as: UInt.self)
+  }
+
+  /// Writes it as plain memory.
+  public func write(_ value: UInt, file: StaticString = #fileID, line: UInt32 = #line) {
+    Explored.willWrite(address, bytes: 8, file: file, line: line)
+    address.storeBytes(of: value, as: UInt.self)
   }
 
   public func wait(while value: UInt, file: StaticString = #fileID, line: UInt32 = #line) {

@@ -13,12 +13,21 @@ public struct Report: Sendable, CustomStringConvertible {
   /// Limits that were met; the search is not complete then.
   public internal(set) var limits: [String] = []
   public internal(set) var counterexample: Counterexample?
+  /// Whether a schedule that was replayed asked for what could not be chosen: it belongs to another scenario.
+  public internal(set) var isAstray = false
 
   init(name: String) { self.name = name }
+
+  mutating func count(steps: Int) {
+    executions += 1
+    self.steps += steps
+    longest = max(longest, steps)
+  }
 
   public var description: String {
     var line = "\(name): \(executions) executions, longest \(longest) steps"
     if redundant > 0 { line += ", \(redundant) cut short as redundant" }
+    if isAstray { line += ", NOT AS THE SCHEDULE HAS IT" }
     if !limits.isEmpty { line += ", stopped at the limit of \(limits.joined(separator: " and "))" }
     guard let counterexample else { return line + (isComplete ? ", no failure" : ", no failure so far") }
     return line + "\n" + counterexample.description
@@ -30,7 +39,7 @@ public struct Counterexample: Sendable, CustomStringConvertible {
   public let failure: Failure
   /// The threads with the actions that are left.
   public let scenario: String
-  /// The numbers of the actions of each thread that are left.
+  /// For each thread the numbers of the actions that are left, for `Scenario.keeping`.
   public let kept: [[Int]]
   /// Whether all are.
   public let isWhole: Bool

@@ -8,12 +8,15 @@ protocol Chooser: AnyObject {
   func chooseValue(_ count: Int) -> Int
   /// The chosen thread takes its step.
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending)
-  /// A thread that paused goes on because of what was stored to these cells.
-  func didResume(_ thread: Int, after cell: Int)
+  /// A sleeping thread was woken by a step of another.
+  func didWake(_ thread: Int, by other: Int)
+  /// No thread can go on, and not all have ended.
+  func isStuck(_ engine: Engine)
 }
 
 extension Chooser {
   func begin() {}
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) {}
-  func didResume(_ thread: Int, after cell: Int) {}
+  func didWake(_ thread: Int, by other: Int) {}
+  func isStuck(_ engine: Engine) {}
 }

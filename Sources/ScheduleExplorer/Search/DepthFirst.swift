@@ -1,9 +1,8 @@
 /// Every execution, one after the other: depth first through the tree of choices.
 ///
-/// With `reduces` only one of any executions that differ in the order of independent steps is looked for: dynamic
-/// partial order reduction (Flanagan and Godefroid 2005), with sleep sets (Godefroid 1996) where there is no bound on
-/// preemptions, and with the backtracking points of Coons, Musuvathi and McKinley ("Bounded Partial-Order Reduction",
-/// 2013) where there is one. Two steps are dependent when they touch one cell and one of them may change it.
+/// With `reduces` only one of any executions that differ in the order of independent steps is looked for. Without a bound
+/// on preemptions by source sets (Abdulla et al., "Optimal Dynamic Partial Order Reduction", 2014) and sleep sets (Godefroid
+/// 1996); with one by the backtracking points of Coons, Musuvathi and McKinley ("Bounded Partial-Order Reduction", 2013).
 final class DepthFirst: Chooser {
   private let bound: Int?
   private let reduces: Bool
@@ -26,28 +25,19 @@ final class DepthFirst: Chooser {
     /// What each thread was about to do.
     var cells = SIMD8<Int32>(repeating: -1)
     var writes: UInt8 = 0
+    var sequential: UInt8 = 0
   }
 
-  private var nodes = Pool<Node>(capacity: 1024)
-  private var depth = 0
-  private var lastThreadNode = 0
+  // Not checked, for what every step looks at; see `Engine`.
+  @exclusivity(unchecked) private var nodes = Pool<Node>(capacity: 1024)
+  @exclusivity(unchecked) private var depth = 0
+  @exclusivity(unchecked) private var lastThreadNode = 0
   // Threads that need not go next: what they would do was done from an earlier node, and nothing since depends on it.
-  private var asleep: UInt8 = 0
+  @exclusivity(unchecked) private var asleep: UInt8 = 0
   /// Whether what is left of this execution has been seen before, in another order.
-  private(set) var isRedundant = false
+  @exclusivity(unchecked) private(set) var isRedundant = false
 
-  // The order of dependent steps in this execution: for each cell and thread the last steps on it.
-  private struct History {
-    var writes = SIMD8<Int32>()
-    var reads = SIMD8<Int32>()
-    var locks = SIMD8<Int32>()
-    var afterWrites = SIMD8<Int32>()
-    var afterReads = SIMD8<Int32>()
-  }
-  private var histories = Pool<History>(capacity: 256)
-  private var clocks = [SIMD8<Int32>](repeating: SIMD8(), count: Clock.threads)
-  // The node of each step, from 1.
-  private var nodeOfStep = Pool<Int32>(capacity: 1024)
+  @exclusivity(unchecked) private var causality = Causality()
 
   init(bound: Int?, reduces: Bool) {
     self.bound = bound
@@ -56,18 +46,14 @@ final class DepthFirst: Chooser {
 
   deinit {
     nodes.deallocate()
-    histories.deallocate()
-    nodeOfStep.deallocate()
+    causality.deallocate()
   }
 
   func begin() {
     depth = 0
     asleep = 0
     isRedundant = false
-    histories.removeAll()
-    nodeOfStep.removeAll()
-    nodeOfStep.append(0)
-    for thread in 0..<Clock.threads { clocks[thread] = SIMD8() }
+    causality.begin()
   }
 
   // MARK: Choose
@@ -81,6 +67,7 @@ final class DepthFirst: Chooser {
     }
     let awake = usesSleep ? enabled & ~asleep : enabled
     guard awake != 0 else {
+      reorderBlocked(engine, enabled: enabled)
       isRedundant = true
       return engine.plainChoice(enabled)
     }
@@ -106,6 +93,7 @@ final class DepthFirst: Chooser {
       let pending = engine.threads[thread].pending
       node.cells[thread] = pending.cell
       if pending.isWrite { node.writes |= 1 << UInt8(thread) }
+      if pending.isSequential { node.sequential |= 1 << UInt8(thread) }
     }
     return node
   }
@@ -123,66 +111,74 @@ final class DepthFirst: Chooser {
 
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) {
     guard reduces, !isRedundant else { return }
-    nodeOfStep.append(Int32(lastThreadNode))
-    let number = Int32(nodeOfStep.count - 1)
-    if step.cell >= 0 { order(thread, number, step) }
-    clocks[thread][thread] = number
-    if step.cell >= 0 { publish(thread, number, step) }
+    let before = reorder(engine, thread, step)
+    causality.take(thread, step, engine, before: before, node: lastThreadNode)
     if usesSleep { wake(step) }
   }
 
-  private func history(_ cell: Int) -> UnsafeMutablePointer<History> {
-    while histories.count <= cell { histories.append(History()) }
-    return histories.base + cell
+  func didWake(_ thread: Int, by other: Int) {
+    if reduces, !isRedundant { causality.wake(thread, by: other) }
   }
 
-  private func order(_ thread: Int, _ number: Int32, _ step: Pending) {
-    let history = history(Int(step.cell))
-    if step.kind == .lock {
-      // A release can't go after the lock that it makes possible; another lock could have.
-      raced(thread, history.pointee.locks)
-    } else {
-      raced(thread, history.pointee.writes)
-      if step.isWrite { raced(thread, history.pointee.reads) }
-    }
-    clocks[thread] = pointwiseMax(clocks[thread], history.pointee.afterWrites)
-    if step.isWrite { clocks[thread] = pointwiseMax(clocks[thread], history.pointee.afterReads) }
+  func isStuck(_ engine: Engine) {
+    if reduces, !isRedundant { reorderBlocked(engine, enabled: 0) }
   }
 
-  private func publish(_ thread: Int, _ number: Int32, _ step: Pending) {
-    let history = history(Int(step.cell))
-    if step.kind == .lock || step.kind == .tryLock { history.pointee.locks[thread] = number }
-    if step.isWrite {
-      history.pointee.writes[thread] = number
-      history.pointee.afterWrites = pointwiseMax(history.pointee.afterWrites, clocks[thread])
-    } else {
-      history.pointee.reads[thread] = number
-      history.pointee.afterReads = pointwiseMax(history.pointee.afterReads, clocks[thread])
+  // Locks that were waited for in vain.
+  private func reorderBlocked(_ engine: Engine, enabled: UInt8) {
+    for thread in 1...engine.threadCount
+    where engine.threads[thread].status == .runnable && enabled & (1 << UInt8(thread)) == 0 {
+      let pending = engine.threads[thread].pending
+      if pending.kind == .lock { _ = reorder(engine, thread, pending) }
     }
   }
 
-  func didResume(_ thread: Int, after cell: Int) {
-    guard reduces, !isRedundant, cell < histories.count else { return }
-    clocks[thread] = pointwiseMax(clocks[thread], histories.base[cell].afterWrites)
+  // Wants executions in which the next step of the thread comes before those that it depends on. Answers what comes before
+  // it in this one.
+  private func reorder(_ engine: Engine, _ thread: Int, _ step: Pending) -> Causality.Steps {
+    let (met, before) = causality.meet(thread, step, engine)
+    let isOnly = met.wrappedSum() == met.max()
+    for other in 1..<Clock.threads where met[other] > 0 {
+      if bound != nil {
+        if !(isOnly && step.kind == .pause && isDisabled(thread, before: met[other])) { want(thread, before: met[other]) }
+      } else if step.kind == .lock || !causality.isBefore(met[other], anyOf: met) {
+        want(oneOf: causality.initials(before: met[other], thread, before), before: met[other])
+      }
+    }
+    if bound != nil, step.kind == .lock {
+      // Where the lock is held the turn to another thread is free.
+      let releases = causality.releases(thread, Int(step.cell))
+      for other in 1..<Clock.threads where releases[other] > 0 { want(thread, before: releases[other]) }
+    }
+    return before
   }
 
-  // Steps that could as well have come after the one that `thread` takes now.
-  private func raced(_ thread: Int, _ steps: SIMD8<Int32>) {
-    let late = steps .> clocks[thread]
-    for other in 1..<Clock.threads where late[other] && other != thread { want(thread, before: Int(steps[other])) }
+  // The step may be what the thread waited for.
+  private func isDisabled(_ thread: Int, before step: Int32) -> Bool {
+    nodes.base[causality.node(of: Int(step))].enabled & (1 << UInt8(thread)) == 0
   }
 
-  private func want(_ thread: Int, before step: Int) {
-    let node = Int(nodeOfStep.base[step])
-    want(thread, at: node)
-    guard bound != nil else { return }
+  // Source sets (Abdulla et al. 2014): any of the threads that could begin will do. What a sleeping one would begin has been
+  // seen.
+  private func want(oneOf threads: UInt8, before step: Int32) {
+    let node = nodes.base + causality.node(of: Int(step))
+    let possible = threads & node.pointee.enabled
+    guard possible & (node.pointee.wanted | node.pointee.asleep) == 0 else { return }
+    node.pointee.wanted |= possible & ~(possible &- 1)
+  }
+
+  private func want(_ thread: Int, before step: Int32) {
+    var start = Int(step)
+    want(thread, at: causality.node(of: start))
     // Also where the block of steps begins that it is in: there the turn to another thread may be free.
-    var start = step
-    while start > 1, !isTurn(Int(nodeOfStep.base[start])) { start -= 1 }
-    want(thread, at: Int(nodeOfStep.base[start]))
+    while start > 1, !isTurn(start) { start -= 1 }
+    want(thread, at: causality.node(of: start))
   }
 
-  private func isTurn(_ node: Int) -> Bool { nodes.base[node].chosen != nodes.base[node].before }
+  private func isTurn(_ step: Int) -> Bool {
+    let node = nodes.base[causality.node(of: step)]
+    return node.chosen != node.before || !node.preempts
+  }
 
   private func want(_ thread: Int, at node: Int) {
     let bit: UInt8 = 1 << UInt8(thread)
@@ -200,9 +196,12 @@ final class DepthFirst: Chooser {
   }
 
   private func depends(_ thread: Int, _ node: Node, _ step: Pending) -> Bool {
+    let bit: UInt8 = 1 << UInt8(thread)
     // Who paused looks at what it chooses.
     if node.cells[thread] < 0 || step.cell < 0 { return true }
-    return node.cells[thread] == step.cell && (step.isWrite || node.writes & (1 << UInt8(thread)) != 0)
+    if node.sequential & bit != 0, step.cell == CellTable.fences { return true }
+    if step.isSequential, node.cells[thread] == CellTable.fences { return true }
+    return node.cells[thread] == step.cell && (step.isWrite || node.writes & bit != 0)
   }
 
   // MARK: Go on

@@ -8,15 +8,14 @@ public enum Explorer {
   public static func explore<State>(
     _ scenario: Scenario<State>, _ plan: Plan = Plan(), survey: Survey? = nil, progress: ((Int) -> Void)? = nil
   ) -> Report {
-    let scenario = plan.kept.map(scenario.keeping) ?? scenario
     var search = Search(scenario, plan)
     search.progress = progress
     search.survey = survey
     search.run { _ in false }
     var report = search.report
     guard let found = search.found else { return report }
-    report.counterexample =
-      plan.minimizes ? Minimizer(scenario, plan).minimize(found) : Minimizer(scenario, plan).show(scenario, found)
+    let minimizer = Minimizer(scenario, plan)
+    report.counterexample = plan.minimizes ? minimizer.minimize(found) : minimizer.show(scenario.all, found)
     return report
   }
 }
@@ -55,25 +54,24 @@ struct Search<State> {
     var failed = false
     repeat {
       let failure = Self.execute(scenario, engine)
-      if (chooser as? DepthFirst)?.isRedundant == true {
-        report.redundant += 1
-        if failure == nil { continue }
-      }
-      report.executions += 1
-      report.steps += engine.events
-      report.longest = max(report.longest, engine.events)
+      let isRedundant = (chooser as? DepthFirst)?.isRedundant == true
+      if isRedundant { report.redundant += 1 } else { report.count(steps: engine.events) }
       if let failure {
         failed = true
         let found = Found(failure: failure, schedule: keeper.schedule, preemptions: keeper.preemptions, steps: engine.events)
         self.found = found
-        if !goesOn(found) { return }
+        if !goesOn(found) {
+          report.isAstray = (chooser as? Replay)?.isAstray == true
+          return
+        }
       }
-      if report.executions & 4095 == 0 {
-        progress?(report.executions)
-        if ContinuousClock.now > end { return report.limits.append("\(Int(plan.secondsLimit)) s") }
+      if report.executions & 4095 == 0, !isRedundant { progress?(report.executions) }
+      if (report.executions + report.redundant) & 63 == 0, ContinuousClock.now > end {
+        return report.limits.append("\(plan.secondsLimit) s")
       }
       if report.executions >= plan.executionLimit { return report.limits.append("\(plan.executionLimit) executions") }
     } while goOn(chooser)
+    report.isAstray = (chooser as? Replay)?.isAstray == true
     report.isComplete = !failed || isExhaustive
   }
 

@@ -12,24 +12,24 @@ struct Minimizer<State> {
   }
 
   func minimize(_ found: Found) -> Counterexample {
-    let (smallest, witness) = scenario.shrinks ? shrink(found) : (scenario, found)
-    return show(smallest, shortest(smallest, witness))
+    let (kept, witness) = scenario.shrinks ? shrink(found) : (scenario.all, found)
+    return show(kept, shortest(scenario.keeping(kept), witness))
   }
 
   // MARK: The scenario
 
   // Leaves out one action after the other, as long as what is left fails.
-  private func shrink(_ found: Found) -> (Scenario<State>, Found) {
-    var best = (scenario: scenario, found: found)
+  private func shrink(_ found: Found) -> (kept: [[Int]], found: Found) {
+    var best = (kept: scenario.all, found: found)
     var changed = true
     while changed {
       changed = false
-      for thread in best.scenario.threads.indices.reversed() {
-        for index in best.scenario.threads[thread].indices.reversed() where index < best.scenario.threads[thread].count {
-          var smaller = best.scenario
-          smaller.threads[thread].remove(at: index)
-          guard let failing = fails(smaller, found.failure.kind, bound: max(found.preemptions, 2)) else { continue }
-          best = (smaller, failing)
+      for thread in best.kept.indices.reversed() {
+        for action in best.kept[thread].reversed() {
+          var kept = best.kept
+          kept[thread].removeAll { $0 == action }
+          guard let failing = fails(scenario.keeping(kept), found) else { continue }
+          best = (kept, failing)
           changed = true
         }
       }
@@ -37,11 +37,32 @@ struct Minimizer<State> {
     return best
   }
 
-  private func fails(_ scenario: Scenario<State>, _ kind: Failure.Kind, bound: Int) -> Found? {
-    for bound in 0...bound {
-      if let found = first(scenario, kind, bound) { return found }
+  private func fails(_ smaller: Scenario<State>, _ found: Found) -> Found? {
+    for bound in 0...max(found.preemptions, 2) {
+      if let failing = first(smaller, found.failure.kind, bound) { return isFair(smaller, found.failure) ? failing : nil }
     }
     return nil
+  }
+
+  // Who waits for an action that was left out waits for ever, which says nothing: what is left must be able to end, if all
+  // of it was.
+  private func isFair(_ smaller: Scenario<State>, _ failure: Failure) -> Bool {
+    switch failure.kind {
+    case .deadlock, .livelock, .lostWakeUp: canEnd(smaller) || !canEnd(scenario)
+    default: true
+    }
+  }
+
+  private func canEnd(_ scenario: Scenario<State>) -> Bool {
+    var plan = plan
+    plan.search = .random(seed: 1, executions: 200)
+    var failures = 0
+    var search = Search(scenario, plan)
+    search.run { _ in
+      failures += 1
+      return true
+    }
+    return search.report.executions > failures
   }
 
   private func first(_ scenario: Scenario<State>, _ kind: Failure.Kind, _ bound: Int) -> Found? {
@@ -86,16 +107,17 @@ struct Minimizer<State> {
 
   // MARK: Show
 
-  func show(_ scenario: Scenario<State>, _ found: Found) -> Counterexample {
+  /// Replays an execution of the actions that are left, and writes it down.
+  func show(_ kept: [[Int]], _ found: Found) -> Counterexample {
+    let scenario = scenario.keeping(kept)
     let engine = Engine(
       memory: plan.memory, stepLimit: plan.stepLimit, weakening: plan.weakening, chooser: Replay(found.schedule))
     let recorder = Recorder()
     engine.recorder = recorder
     let failure = Search.execute(scenario, engine)
     return Counterexample(
-      failure: failure ?? found.failure, scenario: scenario.sizeText,
-      kept: scenario.threads.map { $0.map(\.number) }, isWhole: scenario.sizeText == self.scenario.sizeText && plan.kept == nil,
-      schedule: found.schedule, preemptions: found.preemptions, steps: found.steps,
-      table: Table(recorder.rows, threads: scenario.threads.count).text, isReproduced: failure?.kind == found.failure.kind)
+      failure: failure ?? found.failure, scenario: scenario.sizeText, kept: kept, isWhole: kept == self.scenario.all, schedule: found.schedule,
+      preemptions: found.preemptions, steps: found.steps, table: Table(recorder.rows, threads: scenario.threads.count).text,
+      isReproduced: failure?.kind == found.failure.kind)
   }
 }

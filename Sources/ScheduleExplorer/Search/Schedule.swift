@@ -67,9 +67,9 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
 /// Hands another chooser's choices on, and keeps them.
 final class Keeper: Chooser {
   let inner: any Chooser
-  private(set) var schedule = Schedule()
+  @exclusivity(unchecked) private(set) var schedule = Schedule()
   /// Turns to another thread although the running one could have gone on.
-  private(set) var preemptions = 0
+  @exclusivity(unchecked) private(set) var preemptions = 0
 
   init(_ inner: any Chooser) { self.inner = inner }
 
@@ -93,7 +93,8 @@ final class Keeper: Chooser {
   }
 
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) { inner.didStep(engine, thread, step) }
-  func didResume(_ thread: Int, after cell: Int) { inner.didResume(thread, after: cell) }
+  func didWake(_ thread: Int, by other: Int) { inner.didWake(thread, by: other) }
+  func isStuck(_ engine: Engine) { inner.isStuck(engine) }
 }
 
 extension Engine {
@@ -102,8 +103,12 @@ extension Engine {
     enabled & (1 << UInt8(current)) != 0 && current > 0 && threads[current].pending.kind != .pause
   }
 
-  /// The choice that changes nothing: the running thread goes on, or the first that can.
-  func plainChoice(_ enabled: UInt8) -> Int { canGoOn(enabled) ? current : enabled.trailingZeroBitCount }
+  /// The choice that changes nothing: the running thread goes on, or the first that can; after a pause the next in turn.
+  func plainChoice(_ enabled: UInt8) -> Int {
+    if canGoOn(enabled) { return current }
+    let later = threads[current].pending.kind == .pause && current > 0 ? enabled & ~(2 << UInt8(current) &- 1) : 0
+    return (later != 0 ? later : enabled).trailingZeroBitCount
+  }
 }
 
 /// Follows a schedule, and where it ends takes the plainest choice.
