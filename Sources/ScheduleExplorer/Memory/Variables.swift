@@ -18,8 +18,9 @@ public final class Variables {
   public subscript(index: Int) -> Variable { Variable(address: UnsafeMutableRawPointer(words + 2 * index)) }
 }
 
-/// One word of memory.
+/// One word of memory, with what `Explored` does to it. Valid as long as its `Variables`.
 public struct Variable {
+  /// Of 16 bytes, aligned to them: it can be a pair as well.
   public let address: UnsafeMutableRawPointer
 
   public func load(_ order: Order, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
@@ -30,17 +31,19 @@ public struct Variable {
     Explored.store(value, to: address, order, file: file, line: line)
   }
 
+  /// Answers the value before.
   @discardableResult
   public func exchange(_ value: UInt, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
     Explored.update(address, order, file: file, line: line) { _ in value }
   }
 
+  /// Adds, wrapping around. Answers the value before.
   @discardableResult
   public func add(_ value: UInt, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
     Explored.update(address, order, file: file, line: line) { $0 &+ value }
   }
 
-  /// Whether the swap took place.
+  /// Whether the swap took place: whether the value was `expected`.
   public func compareExchange(
     _ expected: UInt, _ desired: UInt, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line
   ) -> Bool {
@@ -58,6 +61,8 @@ public struct Variable {
     Explored.willWrite(address, bytes: 8, file: file, line: line)
     address.storeBytes(of: value, as: UInt.self)
   }
+
+  // MARK: Waiting
 
   public func wait(while value: UInt, file: StaticString = #fileID, line: UInt32 = #line) {
     Explored.wait(address, while: value, file: file, line: line)

@@ -1,5 +1,6 @@
 /// What came of an exploration.
 public struct Report: Sendable, CustomStringConvertible {
+  /// Of the scenario.
   public let name: String
   /// Executions that were run to their end and checked.
   public internal(set) var executions = 0
@@ -12,6 +13,7 @@ public struct Report: Sendable, CustomStringConvertible {
   public internal(set) var isComplete = false
   /// Limits that were met; the search is not complete then.
   public internal(set) var limits: [String] = []
+  /// What failed; nil when nothing did.
   public internal(set) var counterexample: Counterexample?
   /// Whether a schedule that was replayed asked for what could not be chosen: it belongs to another scenario.
   public internal(set) var isAstray = false
@@ -36,14 +38,17 @@ public struct Report: Sendable, CustomStringConvertible {
 
 /// An execution that fails, made as small as could be.
 public struct Counterexample: Sendable, CustomStringConvertible {
+  /// What fails when it is replayed.
   public let failure: Failure
   /// The threads with the actions that are left.
   public let scenario: String
   /// For each thread the numbers of the actions that are left, for `Scenario.keeping`.
   public let kept: [[Int]]
+  /// Its choices, for `Plan.Search.replay` of the actions that are kept.
   public let schedule: Schedule
   /// Turns to another thread although the running one could have gone on.
   public let preemptions: Int
+  /// Steps that were taken when it failed.
   public let steps: Int
   /// A column a thread, a row a step.
   public let table: String
