@@ -1,5 +1,6 @@
 /// What went wrong in an execution.
 public struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
+  /// How it went wrong; the raw value is for a person.
   public enum Kind: String, Sendable {
     /// An action or the check threw.
     case violation
@@ -19,6 +20,7 @@ public struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
     case stepLimit = "step limit"
   }
 
+  /// What minimizing keeps.
   public var kind: Kind
   /// For a person: threads by their letters, memory by the names it was given, source lines.
   public var message: String

@@ -60,7 +60,9 @@ public struct Weakening: Sendable, Hashable, CustomStringConvertible {
   /// that is left.
   public enum Half: String, Sendable, CaseIterable { case acquire, release }
 
+  /// The line that takes the step.
   public var at: SourceLine
+  /// What it goes without.
   public var half: Half
 
   public init(at: SourceLine, half: Half) {

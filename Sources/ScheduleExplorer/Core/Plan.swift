@@ -1,6 +1,6 @@
 /// How a scenario is to be explored.
 public struct Plan: Sendable {
-  /// Which executions are run.
+  /// Ways to go through the executions.
   public enum Search: Sendable {
     /// Every execution with at most so many preemptions; nil for every execution there is.
     case exhaustive(preemptions: Int?)
@@ -16,6 +16,7 @@ public struct Plan: Sendable {
     case replay(Schedule)
   }
 
+  /// Which executions are run.
   public var search: Search
   /// Which stores loads may return.
   public var memory = MemoryModel.releaseAcquire

@@ -27,6 +27,7 @@ public struct Scenario<State> {
   /// Whether equivalent executions may be left out: not where a thread ends the others.
   public var reduces = true
 
+  /// A scenario without threads.
   public init(_ name: String, about: String = "", setUp: @escaping () throws -> State) {
     self.name = name
     self.about = about
@@ -55,6 +56,7 @@ public struct Scenario<State> {
 public struct Action<State> {
   /// For counterexamples.
   public let name: String
+  /// What it does; a thread that ends an action goes on with the next at once.
   public let body: (State) throws -> Void
 
   public init(_ name: String, _ body: @escaping (State) throws -> Void) {

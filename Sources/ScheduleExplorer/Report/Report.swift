@@ -6,8 +6,9 @@ public struct Report: Sendable, CustomStringConvertible {
   public internal(set) var executions = 0
   /// Executions that were cut short because they repeat others in another order.
   public internal(set) var redundant = 0
-  /// Steps of all executions, and of the longest.
+  /// Steps of all executions.
   public internal(set) var steps = 0
+  /// Steps of the longest.
   public internal(set) var longest = 0
   /// Whether everything that the plan asks for was run.
   public internal(set) var isComplete = false
