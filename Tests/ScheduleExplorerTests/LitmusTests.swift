@@ -185,7 +185,10 @@ import Testing
     let threads = [[store("x", 1, .releasing), load("y", 0, .sequential)], [store("y", 1, .sequential), load("x", 1, .sequential)]]
     #expect(outcomes(threads, registers: 2) == ["00", "01", "10", "11"])
     // What stands before a sequential store is not known to whoever stores to another variable after it.
-    let apart = [[store("x", 1, .relaxed), store("y", 1, .sequential), load("z", 0, .sequential)], [store("z", 1, .sequential), load("x", 1, .relaxed)]]
+    let apart = [
+      [store("x", 1, .relaxed), store("y", 1, .sequential), load("z", 0, .sequential)],
+      [store("z", 1, .sequential), load("x", 1, .relaxed)],
+    ]
     #expect(outcomes(apart, registers: 2) == ["00", "01", "10", "11"])
   }
 

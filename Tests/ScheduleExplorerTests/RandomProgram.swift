@@ -87,7 +87,7 @@ struct RandomProgram: Sendable, CustomStringConvertible {
         variables[2 + lock].lock()
         holds[lock] = true
       case .tryLock(let lock):
-        let took = Explored.tryLock(variables[2 + lock].address)
+        let took = variables[2 + lock].tryLock()
         holds[lock] = took
         found[thread].append(took ? 1 : 0)
       case .unlock(let lock):

@@ -21,13 +21,22 @@ import Testing
   }
 
   /// What it takes to see that a thread could have begun with another step than the one that is to be reordered, that a
-  /// blocked lock could have been taken, that a lock that is held makes a turn free, and that a thread could have gone on
-  /// after a pause when only one of two variables had changed.
+  /// blocked lock could have been taken, that a lock that is held makes a turn free, that a thread could have gone on after a
+  /// pause when only one of two variables had changed, that a fence belongs to the order of sequential steps, and that a
+  /// lock could have been taken before one that somebody has tried to take in between.
   @Test(arguments: [
-    RandomProgram([.add(1, .relaxed)], [.load(0, .relaxed), .load(1, .relaxed), .add(1, .relaxed)], [.load(1, .relaxed), .swap(0, 0, 2, .relaxed)]),
+    RandomProgram(
+      [.add(1, .relaxed)], [.load(0, .relaxed), .load(1, .relaxed), .add(1, .relaxed)], [.load(1, .relaxed), .swap(0, 0, 2, .relaxed)]),
     RandomProgram([.lock(1)], [.load(1, .relaxed), .lock(0)], [.lock(0), .lock(1), .load(0, .relaxed)]),
-    RandomProgram([.store(0, 0, .relaxed), .lock(1), .store(0, 1, .relaxed)], [.lock(1), .store(0, 1, .relaxed), .unlock(1), .add(0, .relaxed)]),
-    RandomProgram([.load(0, .relaxed), .load(1, .relaxed), .yield, .load(0, .relaxed), .load(1, .relaxed)], [.store(0, 1, .relaxed)], [.store(1, 1, .relaxed)]),
+    RandomProgram(
+      [.store(0, 0, .relaxed), .lock(1), .store(0, 1, .relaxed)], [.lock(1), .store(0, 1, .relaxed), .unlock(1), .add(0, .relaxed)]),
+    RandomProgram(
+      [.load(0, .relaxed), .load(1, .relaxed), .yield, .load(0, .relaxed), .load(1, .relaxed)], [.store(0, 1, .relaxed)], [.store(1, 1, .relaxed)]),
+    RandomProgram(
+      [.store(1, 1, .sequential), .add(1, .relaxed), .fence(.sequential)], [.load(1, .sequential), .store(1, 1, .relaxed)]),
+    RandomProgram(
+      [.lock(0), .spin(1, .relaxed), .unlock(0)], [.tryLock(0), .store(1, 1, .relaxed), .unlock(0)],
+      [.lock(0), .store(0, 1, .relaxed), .unlock(0)]),
   ])
   func knownPrograms(_ program: RandomProgram) {
     for memory in [MemoryModel.releaseAcquire, .sequential] {

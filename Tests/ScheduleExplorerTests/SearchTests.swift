@@ -185,6 +185,25 @@ import Testing
     #expect(report.isComplete && report.counterexample == nil, "\(report)")
   }
 
+  @Test func oldStoresAreReadTwiceAtMost() {
+    var most = 0
+    var scenario = Scenario("old stores") { Variables("x") }
+    scenario.thread(Action("store") { $0[0].store(1, .relaxed) })
+    scenario.thread(
+      Action("swap") { variables in
+        var tries = 0
+        while !variables[0].compareExchange(1, 2, .relaxed) {
+          tries += 1
+          Explored.pause()
+        }
+        most = max(most, tries)
+      })
+    let report = Explorer.explore(scenario, Plan(.exhaustive(preemptions: nil)))
+    #expect(report.isComplete && report.counterexample == nil, "\(report)")
+    // Once before there is another, and twice after.
+    #expect(most == 3)
+  }
+
   @Test func orderOfSequentialAccessesHidesNoRace() throws {
     // Each stores to its own variable in between, which orders nothing.
     var scenario = Scenario("race") { Variables("data", "x", "y") }

@@ -238,10 +238,14 @@ final class Engine {
     return false
   }
 
-  /// In the running thread: the others take no further step, as in the child of a fork.
-  func endOthers() {
+  /// In the running thread: the others take no further step, as in the child of a fork, whose memory is as they left it. It
+  /// is a step itself, so that it comes wherever the others are.
+  func endOthers(_ place: Place) {
+    step(.goOn, -1, isWrite: true, place)
+    recorder?.note(current, "the others end", place)
     for thread in 1...max(threadCount, 1) where thread != current && threads[thread].status != .finished {
       threads[thread].status = .gone
+      threads[current].clock.join(threads[thread].clock)
     }
   }
 

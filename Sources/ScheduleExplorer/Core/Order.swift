@@ -1,6 +1,13 @@
 /// How strongly an access orders what stands around it in the program, as C11 has it.
 public enum Order: UInt8, Sendable {
-  case relaxed, acquiring, releasing, acquiringAndReleasing
+  /// Nothing: only the stores of one cell have an order.
+  case relaxed
+  /// What a load finds was stored with all that stands before it, if that was a releasing store.
+  case acquiring
+  /// Whoever acquires what is stored finds all that stands before it.
+  case releasing
+  /// Both, for reading and writing in one step.
+  case acquiringAndReleasing
   /// Also takes its place in one order of all such steps, which is modelled as the order in which they are taken. A load
   /// does not fall behind the stores of this order to its cell. Fences are a little stronger than in RC11: each
   /// synchronizes with the fences before it, and with the stores of this order.
@@ -21,7 +28,9 @@ public enum Order: UInt8, Sendable {
 
 /// The line of source that takes a step.
 public struct SourceLine: Sendable, Hashable, CustomStringConvertible {
+  /// Module and file, as `#fileID` has it.
   public let file: String
+  /// From 1.
   public let line: UInt32
 
   public init(file: String, line: UInt32) {
@@ -47,9 +56,13 @@ struct Place {
 /// A program that is right without it asks for more than it needs; one that goes wrong is shown to need it, and its
 /// models to see that.
 public struct Weakening: Sendable, Hashable, CustomStringConvertible {
+  /// What is taken away. Nothing happens where an access does not ask for it; a sequential one is weakened to the half
+  /// that is left.
   public enum Half: String, Sendable, CaseIterable { case acquire, release }
 
+  /// The line that takes the step.
   public var at: SourceLine
+  /// What it goes without.
   public var half: Half
 
   public init(at: SourceLine, half: Half) {

@@ -8,13 +8,17 @@
 /// print(Explorer.explore(scenario))
 /// ```
 ///
-/// Actions must be deterministic: the choices of an execution are all that two runs of it may differ by.
+/// Actions must be deterministic: the choices of an execution are all that two runs of it may differ by. What they share
+/// they reach through `Explored`; notes that they take in plain Swift must not depend on how the steps of several threads
+/// interleave, or executions are left out that seem the same.
 public struct Scenario<State> {
+  /// For reports.
   public var name: String
   /// A sentence on what it is about.
   public var about = ""
   /// Makes the state that an execution begins with. Its steps are no choices.
   public var setUp: () throws -> State
+  /// The actions of each thread, one after the other.
   public internal(set) var threads: [[Action<State>]] = []
   /// Looks at the state when all threads have ended; throws for an outcome that must not be.
   public var check: (State) throws -> Void = { _ in }
@@ -25,13 +29,14 @@ public struct Scenario<State> {
   /// Whether a counterexample may be sought in fewer actions: not where the check counts on all of them.
   public var shrinks = true
 
+  /// A scenario without threads.
   public init(_ name: String, about: String = "", setUp: @escaping () throws -> State) {
     self.name = name
     self.about = about
     self.setUp = setUp
   }
 
-  /// Adds a thread, at most seven.
+  /// Adds a thread, at most seven: more are a programming error when the scenario is explored.
   public mutating func thread(_ actions: Action<State>...) { threads.append(actions) }
 
   /// Adds a thread.
@@ -51,7 +56,9 @@ public struct Scenario<State> {
 
 /// One thing that a thread does; it throws when what it finds must not be.
 public struct Action<State> {
+  /// For counterexamples.
   public let name: String
+  /// What it does; a thread that ends an action goes on with the next at once.
   public let body: (State) throws -> Void
 
   public init(_ name: String, _ body: @escaping (State) throws -> Void) {

@@ -60,10 +60,9 @@ extension Engine {
   ) {
     guard !clock.includes(others), let other = clock.firstMissing(of: others) else { return }
     let there = recorder?.lastTouch(index, other).map { " at \($0)" } ?? ""
-    fail(
-      Failure(
-        isRelease ? .useAfterRelease : .race,
-        "\(threadName(current)) \(ours) \(describe(table[index].pointee.address)) at \(place.sourceLine), which \(threadName(other)) \(theirs)\(there), in no order"))
+    let name = describe(table[index].pointee.address)
+    let message = "\(threadName(current)) \(ours) \(name) at \(place.sourceLine), which \(threadName(other)) \(theirs)\(there), in no order"
+    fail(Failure(isRelease ? .useAfterRelease : .race, message))
   }
 
   /// Memory is given back: whoever touches it from now on is wrong, and so is whoever may still have been touching it.

@@ -76,7 +76,6 @@ extension Engine {
     let woken = Int(candidates[count > 1 ? chooser.chooseValue(count) : 0])
     threads[woken].status = .runnable
     threads[woken].pending = .none
-    chooser.didWake(woken, by: current)
   }
 
   /// Lets others go first, until something changes that the running thread has looked at since it last gave way.

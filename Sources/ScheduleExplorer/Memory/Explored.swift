@@ -5,7 +5,11 @@
 /// or 16 bytes and always touched as such. Nothing may be touched by plain Swift that two threads share, or by plain
 /// Swift in one place and by these functions in another, unless `willRead` or `willWrite` tells of it.
 ///
-/// All of it is for the thread of the system that runs the exploration, within a scenario's actions, set-up and check.
+/// All of it is for the thread of the system that runs the exploration, within a scenario's actions, set-up and check;
+/// anywhere else it is a fatal error. What fails ends the execution: the function does not return, and what its callers
+/// hold on the stack is lost.
+///
+/// `file` and `line` name the step in tables, messages and weakenings: wrappers hand on those of their callers.
 public enum Explored {
   static var engine: Engine {
     guard let engine = Engine.running else { fatalError("no exploration is running on this thread") }
@@ -17,12 +21,14 @@ public enum Explored {
 
   // MARK: Words, and single bytes
 
+  /// Reads a cell of 1 or 8 bytes.
   public static func load(
     _ address: UnsafeMutableRawPointer, bytes: Int = 8, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line
   ) -> UInt {
     engine.load(UInt(bitPattern: address), bytes, order, Place(file: file, line: line)).0
   }
 
+  /// Writes a cell of 1 or 8 bytes.
   public static func store(
     _ value: UInt, to address: UnsafeMutableRawPointer, bytes: Int = 8, _ order: Order, file: StaticString = #fileID,
     line: UInt32 = #line
@@ -40,7 +46,7 @@ public enum Explored {
     engine.update(UInt(bitPattern: address), bytes, order, Place(file: file, line: line)) { value, _ in change(value).map { ($0, 0) } }.0
   }
 
-  /// Answers the value found; the swap took place if that is `expected`.
+  /// Answers the value found; the swap took place if that is `expected`. Never fails otherwise: a strong one.
   @discardableResult
   public static func compareExchange(
     _ address: UnsafeMutableRawPointer, bytes: Int = 8, expected: UInt, desired: UInt, _ order: Order,
@@ -49,12 +55,14 @@ public enum Explored {
     update(address, bytes: bytes, order, file: file, line: line) { $0 == expected ? desired : nil }
   }
 
+  /// A step of its own only in sequential order: others order what stands around them and are seen by nobody else.
   public static func fence(_ order: Order, file: StaticString = #fileID, line: UInt32 = #line) {
     engine.fence(order, Place(file: file, line: line))
   }
 
   // MARK: Pairs of words, read and swapped as one
 
+  /// Reads a cell of 16 bytes.
   public static func loadPair(
     _ address: UnsafeMutableRawPointer, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line
   ) -> (first: UInt, second: UInt) {
@@ -81,11 +89,13 @@ public enum Explored {
     engine.plain(UInt(bitPattern: address), bytes, isWrite: false, Place(file: file, line: line))
   }
 
+  /// Tells of a plain write that is about to be done. It must be ordered with all accesses before it.
   public static func willWrite(_ address: UnsafeRawPointer, bytes: Int, file: StaticString = #fileID, line: UInt32 = #line) {
     engine.plain(UInt(bitPattern: address), bytes, isWrite: true, Place(file: file, line: line))
   }
 
-  /// Tells of memory that changes by other means, as when the system drops its contents.
+  /// Tells of memory that changes by other means, as when the system drops its contents: a plain write of every cell in it
+  /// that was touched before. Linear in the cells of the execution.
   public static func willOverwrite(_ memory: UnsafeRawBufferPointer, file: StaticString = #fileID, line: UInt32 = #line) {
     engine.overwrite(range(memory), Place(file: file, line: line))
   }
@@ -99,7 +109,7 @@ public enum Explored {
     engine.later(give)
   }
 
-  /// Tells of memory that is new.
+  /// Tells of memory that is new, perhaps where some was given back.
   public static func didMap(_ memory: UnsafeRawBufferPointer) { engine.map(range(memory)) }
 
   private static func range(_ memory: UnsafeRawBufferPointer) -> Range<UInt> {
@@ -114,28 +124,31 @@ public enum Explored {
     engine.lock(UInt(bitPattern: word), Place(file: file, line: line))
   }
 
+  /// Whether the lock was free, and is taken.
   public static func tryLock(_ word: UnsafeMutableRawPointer, file: StaticString = #fileID, line: UInt32 = #line) -> Bool {
     engine.tryLock(UInt(bitPattern: word), Place(file: file, line: line))
   }
 
+  /// Releases a lock that the running thread holds.
   public static func unlock(_ word: UnsafeMutableRawPointer, file: StaticString = #fileID, line: UInt32 = #line) {
     engine.unlock(UInt(bitPattern: word), Place(file: file, line: line))
   }
 
-  /// Sleeps while the word holds `value`, until woken: a futex.
+  /// Sleeps if the latest store of the word is `value`, until woken, as one step: a futex. It is never woken for nothing,
+  /// and orders nothing.
   public static func wait(
     _ word: UnsafeMutableRawPointer, while value: UInt, file: StaticString = #fileID, line: UInt32 = #line
   ) {
     engine.wait(UInt(bitPattern: word), value, Place(file: file, line: line))
   }
 
-  /// Wakes one thread that sleeps on the word.
+  /// Wakes one thread that sleeps on the word, any of them; nobody if none does. It orders nothing.
   public static func wake(_ word: UnsafeMutableRawPointer, file: StaticString = #fileID, line: UInt32 = #line) {
     engine.wake(UInt(bitPattern: word), Place(file: file, line: line))
   }
 
   /// Between two attempts of a loop that waits for another thread: the caller goes on when something that it has looked
-  /// at since its last pause has changed.
+  /// at since its last pause has changed. Without it a loop that waits has no end where the others do not get their turn.
   public static func pause(file: StaticString = #fileID, line: UInt32 = #line) { engine.pause(Place(file: file, line: line)) }
 
   // MARK: Threads
@@ -143,12 +156,13 @@ public enum Explored {
   /// The running thread: 0 sets up and checks, the scenario's threads are 1 and up.
   public static var thread: Int { engine.current }
 
-  /// Four words for each thread, zero at first, that stand for thread-local storage.
+  /// Four words for each thread, zero at first, that stand for thread-local storage. `index` is 0 to 3.
   public static func local(_ index: Int) -> UInt {
     let locals = engine.threads[engine.current].locals
     return index == 0 ? locals.0 : index == 1 ? locals.1 : index == 2 ? locals.2 : locals.3
   }
 
+  /// Sets what `local` answers to the running thread.
   public static func setLocal(_ index: Int, _ value: UInt) {
     let engine = engine
     switch index {
@@ -160,7 +174,9 @@ public enum Explored {
   }
 
   /// From now on the other threads take no step: what the child of a fork sees. Explore such a scenario without reduction.
-  public static func endOtherThreads() { engine.endOthers() }
+  public static func endOtherThreads(file: StaticString = #fileID, line: UInt32 = #line) {
+    engine.endOthers(Place(file: file, line: line))
+  }
 
   /// Anything that the scenario's set-up keeps for the code that it runs; nil at the beginning of each execution.
   public static var environment: AnyObject? {
@@ -170,7 +186,7 @@ public enum Explored {
 
   // MARK: Words for a reader
 
-  /// Gives memory a name for tables and messages.
+  /// Gives memory a name for tables and messages, of this execution.
   public static func name(_ name: @autoclosure () -> String, _ memory: UnsafeRawPointer, bytes: Int) {
     guard let recorder = engine.recorder else { return }
     let start = UInt(bitPattern: memory)

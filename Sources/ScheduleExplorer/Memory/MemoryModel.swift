@@ -1,10 +1,9 @@
-/// Which stores a load may return.
+/// Which stores a load may return. The locks, sleeping and waking are the same in all.
 public struct MemoryModel: Sendable, Hashable {
   /// Every load returns the latest store.
   public static let sequential = MemoryModel(isWeak: false, storesAnywhere: false)
   /// Release and acquire as in C11, on top of "no load returns a store of its own future": the model RC11 (Lahav et al.,
-  /// "Repairing Sequential Consistency in C/C++11", 2017) without its one order of sequential accesses. A store comes
-  /// last in the modification order of its cell.
+  /// "Repairing Sequential Consistency in C/C++11", 2017). A store comes last in the modification order of its cell.
   public static let releaseAcquire = MemoryModel(isWeak: true, storesAnywhere: false)
   /// The same, but a store may also take its place before stores that its thread does not know of. Exactly what RC11
   /// allows, at the price of more executions; only programs that store to one cell from several threads without

@@ -1,9 +1,11 @@
 /// What a set of operations may answer when they are done one after the other.
 public protocol SequentialModel {
+  /// Small, and quick to hash.
   associatedtype State: Hashable
   /// An operation with what it answered.
   associatedtype Operation
 
+  /// Before the first operation.
   static var initial: State { get }
   /// Does the operation; false when it can't answer that in this state.
   static func apply(_ operation: Operation, to state: inout State) -> Bool
@@ -69,7 +71,7 @@ public final class History<Operation> {
     return search(Model.self, 0, Model.initial, &visited)
   }
 
-  /// Throws a violation that lists the operations unless they are linearizable.
+  /// Throws a violation that lists the operations unless they are linearizable. For a scenario's check.
   public func requireLinearizable<Model: SequentialModel>(_ model: Model.Type) throws where Model.Operation == Operation {
     try require(isLinearizable(model), "not linearizable: \(description)")
   }

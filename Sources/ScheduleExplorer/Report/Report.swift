@@ -1,17 +1,20 @@
 /// What came of an exploration.
 public struct Report: Sendable, CustomStringConvertible {
+  /// Of the scenario.
   public let name: String
   /// Executions that were run to their end and checked.
   public internal(set) var executions = 0
   /// Executions that were cut short because they repeat others in another order.
   public internal(set) var redundant = 0
-  /// Steps of all executions, and of the longest.
+  /// Steps of all executions.
   public internal(set) var steps = 0
+  /// Steps of the longest.
   public internal(set) var longest = 0
   /// Whether everything that the plan asks for was run.
   public internal(set) var isComplete = false
   /// Limits that were met; the search is not complete then.
   public internal(set) var limits: [String] = []
+  /// What failed; nil when nothing did.
   public internal(set) var counterexample: Counterexample?
   /// Whether a schedule that was replayed asked for what could not be chosen: it belongs to another scenario.
   public internal(set) var isAstray = false
@@ -36,6 +39,7 @@ public struct Report: Sendable, CustomStringConvertible {
 
 /// An execution that fails, made as small as could be.
 public struct Counterexample: Sendable, CustomStringConvertible {
+  /// What fails when it is replayed.
   public let failure: Failure
   /// The threads with the actions that are left.
   public let scenario: String
@@ -43,9 +47,11 @@ public struct Counterexample: Sendable, CustomStringConvertible {
   public let kept: [[Int]]
   /// Whether all are.
   public let isWhole: Bool
+  /// Its choices, for `Plan.Search.replay` of the actions that are kept.
   public let schedule: Schedule
   /// Turns to another thread although the running one could have gone on.
   public let preemptions: Int
+  /// Steps that were taken when it failed.
   public let steps: Int
   /// A column a thread, a row a step.
   public let table: String

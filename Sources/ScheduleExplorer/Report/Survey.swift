@@ -1,6 +1,6 @@
-/// Which lines of source took ordered steps, over many executions.
+/// Which lines of source took ordered steps, over many executions: one after the other, not at once.
 public final class Survey {
-  /// Lines, with the halves of ordering that they ask for.
+  /// Lines, with the halves of ordering that they ask for: what there is to be weakened.
   public private(set) var orderings: Set<Weakening> = []
   private var known: Set<Key> = []
 

@@ -2,25 +2,24 @@
 struct Table {
   let text: String
 
-  private static let width = 46
-
   init(_ rows: [Recorder.Row], threads: Int) {
-    var lines: [String] = []
     // What was set up has no column of its own; neither has the check at the end.
-    let begin = rows.firstIndex { $0.thread > 0 } ?? rows.count
-    let header = (1...max(threads, 1)).map { Self.fit(String(UnicodeScalar(UInt8(64 + $0)))) }.joined(separator: " │ ")
-    lines.append(header)
-    lines.append(String(repeating: "─", count: header.count))
-    for row in rows[begin...] {
+    let rows = rows[(rows.firstIndex { $0.thread > 0 } ?? rows.count)...]
+    let widths = (0...threads).map { thread in
+      // What failed is long, and may stick out.
+      rows.filter { $0.thread == thread && !$0.text.hasPrefix("✗") }.map(\.text.count).max() ?? 1
+    }
+    func line(_ cell: (Int) -> String) -> String {
+      (1...max(threads, 1)).map { thread in
+        let text = cell(thread)
+        return text + String(repeating: " ", count: max(0, widths[min(thread, threads)] - text.count))
+      }.joined(separator: " │ ")
+    }
+    let header = line { String(UnicodeScalar(UInt8(64 + $0))) }
+    var lines = [Self.trimmed(header), String(repeating: "─", count: header.count)]
+    for row in rows {
       let place = row.place.line > 0 ? "  " + row.place.sourceLine.description : ""
-      guard row.thread > 0 else {
-        lines.append(row.text)
-        continue
-      }
-      let cells = (1...threads).map { thread in
-        thread == row.thread ? Self.fit(row.text) : String(repeating: " ", count: Self.width)
-      }
-      lines.append(Self.trimmed(cells.joined(separator: " │ ") + place))
+      lines.append(row.thread == 0 ? row.text : Self.trimmed(line { $0 == row.thread ? row.text : "" } + place))
     }
     text = lines.joined(separator: "\n")
   }
@@ -29,9 +28,5 @@ struct Table {
     var line = line
     while line.last == " " { line.removeLast() }
     return line
-  }
-
-  private static func fit(_ text: String) -> String {
-    text.count >= width ? text : text + String(repeating: " ", count: width - text.count)
   }
 }

@@ -3,7 +3,8 @@
 ///
 /// Two steps of different threads are dependent when they touch one cell and one of them may change it. Steps are numbered
 /// from 1. A fence of sequential order changes the cell that stands for their order, and other steps of that order read
-/// it; a thread that goes on after a pause reads all that it waited for.
+/// it. A thread that goes on after a pause reads all that it waited for. Nothing comes before that a thread goes on, not even
+/// what woke it: going on does nothing, and the steps behind it depend on what they touch.
 struct Causality {
   typealias Steps = SIMD8<Int32>
 
@@ -47,7 +48,7 @@ struct Causality {
 
   /// What the next step of a thread meets: the last step of each other thread that it depends on and that nothing else
   /// puts before it, 0 where there is none; and all that comes before it.
-  mutating func meet(_ thread: Int, _ step: Pending, _ engine: Engine) -> (steps: Steps, before: Steps) {
+  mutating func meet(_ thread: Int, _ step: Pending) -> (steps: Steps, before: Steps) {
     var last = Steps()
     var before = clocks[thread]
     if step.cell >= 0 {
@@ -57,10 +58,10 @@ struct Causality {
       before = pointwiseMax(before, touches.afterWrites)
       if step.isWrite { before = pointwiseMax(before, touches.afterReads) }
     }
-    if step.isSequential { read(CellTable.fences, &last, &before) }
-    if step.kind == .pause {
-      let set = engine.readSets[thread]
-      for index in 0..<set.count { read(Int(set[index].cell), &last, &before) }
+    if step.isSequential {
+      let fences = touches(CellTable.fences).pointee
+      last = pointwiseMax(last, fences.writes)
+      before = pointwiseMax(before, fences.afterWrites)
     }
     return (news(last, thread), before)
   }
@@ -70,12 +71,6 @@ struct Causality {
 
   /// The last step on a lock of each thread whose step does not come before the next one of `thread`.
   mutating func releases(_ thread: Int, _ lock: Int) -> Steps { news(touches(lock).pointee.writes, thread) }
-
-  private mutating func read(_ cell: Int, _ last: inout Steps, _ before: inout Steps) {
-    let touches = touches(cell).pointee
-    last = pointwiseMax(last, touches.writes)
-    before = pointwiseMax(before, touches.afterWrites)
-  }
 
   /// Takes the step, after what `meet` answered as being before it.
   mutating func take(_ thread: Int, _ step: Pending, _ engine: Engine, before: Steps, node: Int) {
@@ -111,9 +106,6 @@ struct Causality {
     while cells.count <= cell { cells.append(Touches()) }
     return cells.base + cell
   }
-
-  /// A sleeping thread goes on because of what another did.
-  func wake(_ thread: Int, by other: Int) { clocks[thread] = pointwiseMax(clocks[thread], clocks[other]) }
 
   // MARK: Another order
 

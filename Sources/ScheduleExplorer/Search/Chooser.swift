@@ -8,8 +8,6 @@ protocol Chooser: AnyObject {
   func chooseValue(_ count: Int) -> Int
   /// The chosen thread takes its step.
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending)
-  /// A sleeping thread was woken by a step of another.
-  func didWake(_ thread: Int, by other: Int)
   /// No thread can go on, and not all have ended.
   func isStuck(_ engine: Engine)
 }
@@ -17,6 +15,5 @@ protocol Chooser: AnyObject {
 extension Chooser {
   func begin() {}
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) {}
-  func didWake(_ thread: Int, by other: Int) {}
   func isStuck(_ engine: Engine) {}
 }

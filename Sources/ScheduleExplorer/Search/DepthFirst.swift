@@ -111,13 +111,9 @@ final class DepthFirst: Chooser {
 
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) {
     guard reduces, !isRedundant else { return }
-    let before = reorder(engine, thread, step)
+    let before = reorder(thread, step)
     causality.take(thread, step, engine, before: before, node: lastThreadNode)
     if usesSleep { wake(step) }
-  }
-
-  func didWake(_ thread: Int, by other: Int) {
-    if reduces, !isRedundant { causality.wake(thread, by: other) }
   }
 
   func isStuck(_ engine: Engine) {
@@ -129,18 +125,17 @@ final class DepthFirst: Chooser {
     for thread in 1...engine.threadCount
     where engine.threads[thread].status == .runnable && enabled & (1 << UInt8(thread)) == 0 {
       let pending = engine.threads[thread].pending
-      if pending.kind == .lock { _ = reorder(engine, thread, pending) }
+      if pending.kind == .lock { _ = reorder(thread, pending) }
     }
   }
 
   // Wants executions in which the next step of the thread comes before those that it depends on. Answers what comes before
   // it in this one.
-  private func reorder(_ engine: Engine, _ thread: Int, _ step: Pending) -> Causality.Steps {
-    let (met, before) = causality.meet(thread, step, engine)
-    let isOnly = met.wrappedSum() == met.max()
+  private func reorder(_ thread: Int, _ step: Pending) -> Causality.Steps {
+    let (met, before) = causality.meet(thread, step)
     for other in 1..<Clock.threads where met[other] > 0 {
       if bound != nil {
-        if !(isOnly && step.kind == .pause && isDisabled(thread, before: met[other])) { want(thread, before: met[other]) }
+        want(thread, before: met[other])
       } else if step.kind == .lock || !causality.isBefore(met[other], anyOf: met) {
         want(oneOf: causality.initials(before: met[other], thread, before), before: met[other])
       }
@@ -151,11 +146,6 @@ final class DepthFirst: Chooser {
       for other in 1..<Clock.threads where releases[other] > 0 { want(thread, before: releases[other]) }
     }
     return before
-  }
-
-  // The step may be what the thread waited for.
-  private func isDisabled(_ thread: Int, before step: Int32) -> Bool {
-    nodes.base[causality.node(of: Int(step))].enabled & (1 << UInt8(thread)) == 0
   }
 
   // Source sets (Abdulla et al. 2014): any of the threads that could begin will do. What a sleeping one would begin has been

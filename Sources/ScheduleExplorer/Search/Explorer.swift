@@ -1,6 +1,10 @@
-/// Explores scenarios.
+/// Explores scenarios, on the calling thread of the system. Several may each explore their own.
 public enum Explorer {
   /// Runs the executions of a plan until one fails or none is left.
+  ///
+  /// The time grows with the number of executions: exponential in the steps of the threads without a bound on preemptions,
+  /// polynomial with one. Memory grows with the longest execution, and with what failed executions leave on their stacks.
+  /// Nothing is thrown: what actions throw is a failure in the report.
   ///
   /// - Parameters:
   ///   - survey: is told which lines took ordered steps.

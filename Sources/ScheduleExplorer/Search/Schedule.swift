@@ -93,7 +93,6 @@ final class Keeper: Chooser {
   }
 
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) { inner.didStep(engine, thread, step) }
-  func didWake(_ thread: Int, by other: Int) { inner.didWake(thread, by: other) }
   func isStuck(_ engine: Engine) { inner.isStuck(engine) }
 }
 
