@@ -243,8 +243,8 @@ final class Engine {
   func endOthers(_ place: Place) {
     step(.goOn, -1, isWrite: true, place)
     recorder?.note(current, "the others end", place)
-    for thread in 1...max(threadCount, 1) where thread != current && threads[thread].status != .finished {
-      threads[thread].status = .gone
+    for thread in 1...max(threadCount, 1) where thread != current {
+      if threads[thread].status != .finished { threads[thread].status = .gone }
       threads[current].clock.join(threads[thread].clock)
     }
   }
