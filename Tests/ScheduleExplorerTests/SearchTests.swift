@@ -198,7 +198,9 @@ import Testing
         }
         most = max(most, tries)
       })
-    let report = Explorer.explore(scenario, Plan(.exhaustive(preemptions: nil)))
+    var plan = Plan(.exhaustive(preemptions: nil))
+    plan.stepLimit = 30
+    let report = Explorer.explore(scenario, plan)
     #expect(report.isComplete && report.counterexample == nil, "\(report)")
     // Once before there is another, and twice after.
     #expect(most == 3)
