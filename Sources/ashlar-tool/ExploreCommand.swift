@@ -18,7 +18,7 @@ struct ExploreCommand: ParsableCommand {
   @Flag(help: "List the models and stop.")
   var list = false
 
-  @Flag(help: "Stop each search after a thousand executions: the form that is part of the tests.")
+  @Flag(help: "Stop each search after a few hundred executions: the form that is part of the tests.")
   var short = false
 
   @Option(help: ArgumentHelp("Preemptions, or 'all' for no bound.", valueName: "count"))

@@ -57,7 +57,7 @@ extension Scenario {
 
 extension Plan {
   /// Executions of a model in the short form.
-  public static var shortExecutions: Int { 1000 }
+  public static var shortExecutions: Int { 600 }
 
   /// The model's bound, stopped after `shortExecutions`.
   public static func short(for model: Model) -> Plan {
