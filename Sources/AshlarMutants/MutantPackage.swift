@@ -47,7 +47,7 @@ public struct MutantPackage {
     let mine = defects.enumerated().filter { $0.element.file == path }.map { (number: $0.offset + 1, defect: $0.element) }
     if !mine.isEmpty { text = try Schema.rewrite(text, mine) }
     if path == "Sources/CAshlar/include/CAshlar.h" {
-      text = text.replacing("struct ashlar_globals {", with: "extern ASHLAR_HIDDEN int ashlar_defect;\n\nstruct ashlar_globals {", maxReplacements: 1)
+      text = text.replacing("struct ashlar_globals {", with: Self.declaration + "struct ashlar_globals {", maxReplacements: 1)
     }
     return Data(text.utf8)
   }
@@ -73,12 +73,19 @@ public struct MutantPackage {
 
   // MARK: The switch
 
+  private static let declaration = """
+    extern ASHLAR_HIDDEN int ashlar_defect;
+    ASHLAR_INLINE int ashlar_seeded_defect(void) { return ashlar_defect; }
+
+
+    """
+
   private static let choice = """
     import CAshlar
 
     package enum Defect {
       @inline(__always)
-      package static func isSeeded(_ number: Int32) -> Bool { ashlar_defect == number }
+      package static func isSeeded(_ number: Int32) -> Bool { ashlar_seeded_defect() == number }
     }
 
     """

@@ -45,7 +45,10 @@ extension Check {
     context.require(PoolAllocator.trackedBlocks == known + 3, "live blocks are not known")
     blocks.forEach { pool.deallocate($0) }
     context.require(PoolAllocator.trackedBlocks == known, "freed blocks are still known")
+    let last = pool.allocateIfPossible(size: 8)
     PoolAllocator.isTracking = false
+    context.require(PoolAllocator.trackedBlocks == 0, "what is switched off still knows blocks")
+    pool.deallocate(last)
   }
 
   static let systemCalls = Check("system-calls", "at most 20 for 100,000 mixed allocations of 16 to 1024 B after warm-up") {

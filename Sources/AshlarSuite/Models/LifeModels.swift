@@ -123,6 +123,38 @@ extension Model {
     },
     Model("fork-small", "fork: with a thread in the slabs, the child allocates and frees", threads: 2, bound: 2) { fork(64 << 10) },
     Model("fork-medium", "fork: with a thread in the buddy system, the child allocates and frees", threads: 2, bound: 2) { fork(1 << 21) },
+    Model("fork-large", "fork: with a thread in the mappings, the child allocates and frees", threads: 2, bound: 2) { fork(513 << 20) },
+    Model("fork-tracked", "fork: with a thread in the tracker", threads: 2, bound: 2) {
+      fork(2 << 20) { $0.heap.setTracking(true) }
+    },
+    Model("fork-guarded", "fork: with a thread in the guarded blocks", threads: 2, bound: 2) {
+      fork(2 << 20) { $0.heap.setGuards(canaries: 1, pages: 0) }
+    },
+    Model("fork-caches", "fork: the child keeps its thread's cache, and gives nobody those of threads that it does not have", threads: 2, bound: 1) {
+      var scenario = Scenario("heap") { () -> HeapState in
+        let state = HeapState(threads: 2)
+        for _ in 0..<3 { try state.acting(as: 1) { try state.take(1) } }
+        return state
+      }
+      scenario.thread([.giveBack(1), .giveBack(1), .giveBack(1)])
+      scenario.thread(Action("fork, adopt") { state in
+        state.enter()
+        let own = ThreadCache<SteppingMemory>.current
+        var before: [UnsafeMutableRawPointer] = []
+        state.heap.registry.visit { cache in
+          before.append(cache.address)
+          return true
+        }
+        state.heap.beforeFork()
+        Explored.endOtherThreads()
+        state.heap.afterFork(inChild: true)
+        try require(SteppingMemory.load(own.owned) == 1, "the child has lost its own cache")
+        guard let cache = state.heap.registry.adopt(capacity: { _ in 2 }) else { return }
+        try require(!before.contains(cache.address), "the cache of a thread that is no more is given to another")
+      })
+      scenario.reduces = false
+      return scenario
+    },
     Model("fork-parent", "fork: the parent's threads go on", threads: 2) {
       heap(begin: { state in try state.acting(as: 1) { try state.take(1) } },
         [.giveBack(1), .take(1)],
@@ -134,9 +166,10 @@ extension Model {
     },
   ]
 
-  private static func fork(_ size: Int) -> Scenario<HeapState> {
+  private static func fork(_ size: Int, _ begin: @escaping (HeapState) -> Void = { _ in }) -> Scenario<HeapState> {
     var scenario = Scenario("heap") { () -> HeapState in
       let state = HeapState(threads: 2) { $0.cachePercent = 0 }
+      begin(state)
       for _ in 0..<2 { try state.acting(as: 1) { try state.take(1, size) } }
       return state
     }
