@@ -51,7 +51,7 @@ struct MutantsCommand: ParsableCommand {
     }
     let hunt = try Hunt(
       program: package.program, models: Model.all.map(\.name), checks: Battery.checks.map(\.name), secondsEach: seconds,
-      progress: console.progress)
+      isBrief: only != nil, progress: console.progress)
     console.line("with no defect chosen the suite is clean")
     if machineCode { return }
     let verdicts = try hunted(chosen, hunt, console)

@@ -8,7 +8,8 @@ public enum Battery {
     .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
     .systemCallsMedium, .memoryReturn, .purge, .levels, .depotLimit, .metadata, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .retention, .cInterface, .resizing, .wrongSize, .guardPages,
-    .guardSizes, .sampledCounts, .threadExit, .reportReentry, .leaks,
+    .guardSizes, .sampledCounts, .threadExit, .reportReentry,
+    .handedOutTwice, .slabReuse, .lateReport, .leaks,
   ]
 
   /// The checks with these names, in the battery's order; nil with the first name that is none.

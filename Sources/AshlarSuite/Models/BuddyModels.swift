@@ -61,6 +61,14 @@ extension Model {
     Model("buddy-split-last", "buddy: what another thread is about to split is waited for", threads: 2) {
       buddy([.take(1, order: 0, required: true)], [.take(2, order: 0, required: true), .take(2, order: 0, required: true)])
     },
+    Model("purge-merge", "purge: what is swept is not missed by a merge of its buddy", threads: 2) {
+      buddy(queueCapacity: 2, { state in
+        for thread in [1, 3, 2] { try state.take(thread, order: 0) }
+        try state.giveBack(1)
+        // Lists what lies in the hot slot.
+        _ = state.buddy.checkInvariants()
+      }, [.purge(all: true)], [.giveBack(3), .giveBack(2)])
+    },
     Model("buddy-merged-whole", "buddy: what all came back to is one block again", threads: 2) {
       buddy({ state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [.giveBack(1)], [.giveBack(2)])
         .checking { state in

@@ -218,6 +218,6 @@ extension Model {
     }
     scenario.shrinks = false
     for _ in [1, 2] { scenario.thread(Action("free the block") { state in state.free(state.victims[0]) }) }
-    return scenario.checking { try $0.requireSound(faults: 1) }
+    return scenario.checking { try $0.requireSound(faults: ["double free"]) }
   }
 }

@@ -75,6 +75,23 @@ extension Action where State == StackState {
   static func push(_ node: UInt) -> Action { Action("push \(node)") { $0.push(node) } }
   static var pop: Action { Action("pop") { _ = $0.pop() } }
   static var popAndPushBack: Action { Action("pop, push back") { state in if let node = state.pop() { state.push(node) } } }
+  static func visit(atMost limit: Int) -> Action {
+    Action("visit") { state in
+      var seen = 0
+      state.stack.visit { _ in
+        seen += 1
+        return seen < 9
+      }
+      try require(seen <= limit, "a walk of \(seen) nodes")
+    }
+  }
+  static var reverse: Action {
+    Action("pop, pop, push first, push second") { state in
+      guard let first = state.pop(), let second = state.pop() else { return }
+      state.push(first)
+      state.push(second)
+    }
+  }
   /// Four changes that bring the first node back on top of another one.
   static func swapAndPush(_ node: UInt) -> Action {
     Action("pop, pop, push \(node), push first") { state in
@@ -135,14 +152,10 @@ extension Model {
         .checking { state in try require(state.payload[1] <= 3, "impossible count") }
     },
     Model("stack-visit", "tagged stack: a walk for a report, while nodes come and go, ends", threads: 2) {
-      stack([3, 2, 1], [Action("visit") { state in
-        var seen = 0
-        state.stack.visit { _ in
-          seen += 1
-          return true
-        }
-        try require(seen <= 3, "a walk of \(seen) nodes")
-      }], [.pop, .push(4), .swap])
+      stack([3, 2, 1], [.visit(atMost: 3)], [.pop, .push(4), .swap])
+    },
+    Model("stack-visit-reversed", "tagged stack: a walk over two nodes that change places ends", threads: 2) {
+      stack([2, 1], [.visit(atMost: 2)], [.reverse])
     },
   ]
 }
