@@ -61,6 +61,13 @@ extension Check {
         pool.deallocate(moved)
       }
     }
+    // Smaller, and so in place but for the alignment.
+    let larger = (0..<4).compactMap { _ in pool.allocateIfPossible(size: 40 << 10) }
+    for block in larger {
+      let moved = try? pool.reallocate(block, size: 32 << 10, alignment: 32 << 10, file: #fileID, line: #line)
+      context.require(moved.map { UInt(bitPattern: $0) % 32768 } == 0, "a block made smaller is not aligned")
+      pool.deallocate(moved)
+    }
     PoolAllocator.isTracking = true
     if let block = pool.allocateIfPossible(size: 600 << 20) {
       let known = PoolAllocator.trackedBlocks

@@ -44,7 +44,7 @@ extension Check {
       context.require(block == UnsafeMutableRawPointer(bitPattern: 8), "posix_memalign stored a pointer on failure")
     }
     do throws(AllocationError) {
-      _ = try Buffer<Int>(count: Int.max / 4, allocator: pool)
+      _ = try Buffer<Int>(count: (1 << 61) + 1, allocator: pool)
       context.find("a buffer of 2^64 bytes was granted")
     } catch {
       context.require(error == .invalidSize, "a buffer of 2^64 bytes: \(error)")

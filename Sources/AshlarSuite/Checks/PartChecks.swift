@@ -25,6 +25,30 @@ extension Check {
     context.count(20)
   }
 
+  static let table = Check("table", "the hash table of addresses against a dictionary, while it grows and its runs part and close") {
+    context in
+    var generator = context.generator()
+    let state = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    defer { state.deallocate() }
+    state.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+    let table = AddressTable<HardwareMemory, Int>(state: PlainPointer(state))
+    var model: [UInt: Int] = [:]
+    for step in 0..<20_000 {
+      let key = UInt.random(in: 1...(step < 10_000 ? 400 : 3000), using: &generator) << 12
+      context.require(table[key] == model[key], "what is known of \(hex(key)) is wrong")
+      if model[key] == nil, Bool.random(using: &generator) {
+        context.require(table.makeRoom(), "memory is out")
+        table.insert(key, step)
+        model[key] = step
+      } else {
+        context.require(table.remove(key) == model.removeValue(forKey: key), "the record of \(hex(key)) is not the one removed")
+      }
+      if step % 1000 == 0 { context.require(table.checkInvariants() && table.count == model.count, "the table is not sound") }
+    }
+    table.removeAll()
+    context.count(20_000)
+  }
+
   static let lineWriter = Check("line-writer", "a report's line is cut off at the end of its buffer") { context in
     var bytes = [UInt8](repeating: 0xEE, count: 32)
     bytes.withUnsafeMutableBytes { all in

@@ -26,6 +26,22 @@ extension Check {
     }
   }
 
+  static let listingRefused = Check(
+    "listing-refused", "a mapping whose record finds no room is given back"
+  ) { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+      let before = ProcessMemory.mapped
+      PoolAllocator.injectSystemFault(call: 2, onwards: false)
+      let block = heap.allocate(600 << 20)
+      PoolAllocator.liftSystemFaults()
+      context.require(block == nil, "a block that can't be listed is handed out")
+      context.require(ProcessMemory.mapped - before < 500 << 20, "its addresses are lost")
+      context.require(heap.checkInvariants(), "the heap's records do not agree")
+    }
+    context.require(made, "no heap")
+    context.count(1)
+  }
+
   static let zeroed = Check(
     "zeroed", "zeroed blocks in memory that was used by another level, or that the system refused to purge"
   ) { context in

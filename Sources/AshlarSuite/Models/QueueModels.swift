@@ -34,6 +34,7 @@ final class QueueState {
   func requireSound() throws {
     while pop() != nil {}
     try history.requireLinearizable(BoundedFIFO.self)
+    for _ in 0..<queue.capacity { try require(queue.push(9), "refused, though the queue is empty") }
   }
 }
 
@@ -106,6 +107,8 @@ extension Model {
       var scenario = Scenario("queue") { QueueState() }
         .with(.push(1), .push(2))
         .with(Action("fork, repair, pop, push, pop") { state in
+          // A step, so that the fork comes at any moment and not before all others.
+          _ = state.queue.depth
           Explored.endOtherThreads()
           state.queue.fillAbandonedCells()
           while let entry = state.queue.pop() { try require(entry <= 2, "popped \(entry)") }

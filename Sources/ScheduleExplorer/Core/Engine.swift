@@ -243,6 +243,8 @@ final class Engine {
 
   /// In the running thread: the others take no further step, as in the child of a fork.
   func endOthers() {
+    // The child has memory as it is: nothing of what the others did is still on its way.
+    for thread in 0...threadCount { threads[current].clock.join(threads[thread].clock) }
     for thread in 1...max(threadCount, 1) where thread != current && threads[thread].status != .finished {
       threads[thread].status = .gone
     }
