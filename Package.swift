@@ -19,11 +19,12 @@ let package = Package(
     .target(name: "CScheduleExplorer"),
     .target(name: "ScheduleExplorer", dependencies: ["CScheduleExplorer"]),
     .target(name: "AshlarSuite", dependencies: ["Ashlar", "CAshlar", "ScheduleExplorer"]),
+    .target(name: "AshlarMutants"),
     .executableTarget(
       name: "ashlar",
-      dependencies: ["AshlarSuite", "ScheduleExplorer", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["AshlarMutants", "AshlarSuite", "ScheduleExplorer", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       path: "Sources/ashlar-tool"),
-    .testTarget(name: "AshlarTests", dependencies: ["Ashlar", "AshlarSuite", "CAshlar"]),
+    .testTarget(name: "AshlarTests", dependencies: ["Ashlar", "AshlarMutants", "AshlarSuite", "CAshlar"]),
     .testTarget(name: "ScheduleExplorerTests", dependencies: ["ScheduleExplorer"]),
   ]
 )

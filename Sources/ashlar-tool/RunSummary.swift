@@ -52,7 +52,7 @@ struct RunSummary {
 }
 
 /// A number of seconds with one digit behind the point.
-private func tenths(_ seconds: Double) -> String {
+func tenths(_ seconds: Double) -> String {
   let tenths = Int((seconds * 10).rounded())
   return "\(tenths / 10).\(tenths % 10)"
 }

@@ -41,7 +41,8 @@ extension Heap {
       if let twice = slabs.giveBack(sizeClass, 1, { _ in block.address }) { reportHandedOutTwice(twice, sizeClass) }
       return
     }
-    if bin.count >= bin.capacity { flush(bin, sizeClass, Int(bin.capacity + 1) / 2) }
+    // Again if need be: a flush may report, and the handler may have freed what fills the bin.
+    while bin.count >= bin.capacity { flush(bin, sizeClass, Int(bin.capacity + 1) / 2) }
     bin[bin.count] = block.address
     bin.count += 1
   }

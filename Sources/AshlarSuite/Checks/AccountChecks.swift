@@ -45,7 +45,20 @@ extension Check {
     context.require(PoolAllocator.trackedBlocks == known + 3, "live blocks are not known")
     blocks.forEach { pool.deallocate($0) }
     context.require(PoolAllocator.trackedBlocks == known, "freed blocks are still known")
+    // More threads than there ever were: caches that are made while the hot path is closed.
+    let (meeting, held) = (Rendezvous(parties: 20), Guarded<[UInt]>([]))
+    Threads.run(20) { _ in
+      let blocks = (0..<3).compactMap { _ in pool.allocateIfPossible(size: 8).map { UInt(bitPattern: $0) } }
+      held.withLock { $0 += blocks }
+      meeting.meet()
+    }
+    let more = held.withLock { $0 }
+    context.require(PoolAllocator.trackedBlocks == known + more.count, "blocks of new threads are not known")
+    more.forEach { pool.deallocate(UnsafeMutableRawPointer(bitPattern: $0)) }
+    let last = pool.allocateIfPossible(size: 8)
     PoolAllocator.isTracking = false
+    context.require(PoolAllocator.trackedBlocks == 0, "what is switched off still knows blocks")
+    pool.deallocate(last)
   }
 
   static let systemCalls = Check("system-calls", "at most 20 for 100,000 mixed allocations of 16 to 1024 B after warm-up") {

@@ -5,7 +5,11 @@ public enum Battery {
   public static let checks: [Check] = [
     .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
     .threads, .handOver, .forks, .threadChurn, .doubleFreeRace, .misuse, .guards,
-    .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls, .memoryReturn, .leaks,
+    .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
+    .systemCallsMedium, .memoryReturn, .purge, .levels, .depotLimit, .metadata, .topOrder, .addressSpace, .strict, .zeroed,
+    .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .retention, .cInterface, .resizing, .wrongSize, .guardPages,
+    .guardSizes, .sampledCounts, .threadExit, .reportReentry,
+    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .leaks,
   ]
 
   /// The checks with these names, in the battery's order; nil with the first name that is none.

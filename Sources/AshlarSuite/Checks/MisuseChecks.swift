@@ -43,6 +43,12 @@ extension Check {
       context.require(ashlarPosixMemalign(&block, alignment, 8) == 22, "posix_memalign takes an alignment of \(alignment)")
       context.require(block == UnsafeMutableRawPointer(bitPattern: 8), "posix_memalign stored a pointer on failure")
     }
+    do throws(AllocationError) {
+      _ = try Buffer<Int>(count: (1 << 61) + 1, allocator: pool)
+      context.find("a buffer of 2^64 bytes was granted")
+    } catch {
+      context.require(error == .invalidSize, "a buffer of 2^64 bytes: \(error)")
+    }
     pool.deallocate(nil)
     context.require(pool.usableSize(of: nil) == 0, "null has usable bytes")
     context.require(pool.statistics().total.liveBlocks == before, "blocks are left over")

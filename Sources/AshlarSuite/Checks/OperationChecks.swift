@@ -72,7 +72,7 @@ extension Check {
   ) { context in
     let pool = PoolAllocator()
     var shapes: [(size: Int, alignment: Int)] = []
-    for size in PoolAllocator.sizeClasses { shapes += [(size, 16), (size - 1, 16), (size, 4096), (size, 65536)] }
+    for size in PoolAllocator.sizeClasses { shapes += [(size, 16), (size - 1, 16), (size + 1, 16), (size, 4096), (size, 65536)] }
     for order in 0...8 { shapes += [(1 << (20 + order), 16), ((1 << (20 + order)) + 1, 65536)] }
     for exponent in 17...26 { shapes += [(1, 1 << exponent), (100_000, 1 << exponent)] }
     for (number, shape) in shapes.enumerated() {
@@ -80,6 +80,8 @@ extension Check {
         context.find("no block of \(shape.size) bytes aligned to \(shape.alignment)")
         continue
       }
+      let usable = pool.usableSize(of: block)
+      context.require(usable >= shape.size, "a block of \(shape.size) has \(usable) usable bytes")
       let neighbour = pool.allocateIfPossible(size: shape.size > 1 << 20 ? 16 : shape.size, alignment: 16)
       neighbour?.storeBytes(of: 0x5A, as: UInt8.self)
       for offset in [0, shape.size - 1, pool.usableSize(of: block) - 1] {

@@ -136,6 +136,10 @@ struct Victim: Sendable {
         munmap(page, 4096)
         body(page)
       },
+      Victim("the first address behind the region", "invalid pointer", ["not from this allocator"]) { body in
+        guard let region = ProcessHeap.shared?.pointee.region else { return }
+        body(UnsafeMutableRawPointer(bitPattern: region.base + UInt(region.bytes))!)
+      },
       fixed("address 1", 1), fixed("address 16", 16), fixed("the middle of the address space", 1 << 47),
       fixed("the last address", .max), fixed("the last granule", .max - 15),
       Victim("memory of the region that was never handed out", "invalid pointer", ["no block: never allocated, or given back to the system"]) { body in

@@ -74,6 +74,49 @@ extension Model {
     Model("buddy-split-last", "buddy: what another thread is about to split is waited for", threads: 2) {
       buddy([.take(1, order: 0, required: true)], [.take(2, order: 0, required: true), .take(2, order: 0, required: true)])
     },
+    Model("purge-merge", "purge: what is swept is not missed by a merge of its buddy", threads: 2) {
+      buddy(queueCapacity: 2, { state in
+        for thread in [1, 3, 2] { try state.take(thread, order: 0) }
+        try state.giveBack(1)
+        // Lists what lies in the hot slot.
+        _ = state.buddy.checkInvariants()
+      }, [.purge(all: true)], [.giveBack(3), .giveBack(2)])
+    },
+    Model("buddy-merged-whole", "buddy: what all came back to is one block again", threads: 2) {
+      buddy({ state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [.giveBack(1)], [.giveBack(2)])
+        .checking { state in
+          try state.requireWholeBuddy()
+          try state.take(1, order: 2, required: true)
+        }
+    },
+    Model("buddy-merge-dirty", "buddy: a clean block merged with a dirty one is dirty", threads: 1) {
+      buddy({ state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [
+        .giveBack(1),
+        Action("give back clean") { state in
+          guard let block = state.runs[2].popLast() else { return }
+          state.word(unit: block.firstUnit)[0] = 0
+          state.buddy.release(.init(order: block.order, index: block.index, isDirty: false))
+        },
+        .take(3, order: 2, required: true),
+      ])
+    },
+    Model("buddy-dirty-count", "buddy: what is dirty is counted once, however often it is taken and freed", threads: 1) {
+      buddy({ _ in }, [.take(1, order: 0), .giveBack(1), .take(1, order: 0), .giveBack(1), .take(1, order: 0)])
+        .checking { state in
+          for thread in state.runs.indices { while !state.runs[thread].isEmpty { try state.giveBack(thread) } }
+          try require(state.buddy.dirtyUnits == 1, "\(state.buddy.dirtyUnits) dirty units counted, 1 is")
+          state.buddy.purge(all: true)
+          try require(state.buddy.dirtyUnits == 0, "\(state.buddy.dirtyUnits) dirty units counted after all were purged")
+        }
+    },
+    Model("buddy-exhausted", "buddy: of four units four are handed out, and no fifth", threads: 1) {
+      buddy({ _ in }, [Action](repeating: .take(1, order: 0), count: 5))
+        .checking(shrinks: false) { state in
+          let taken = state.runs.joined().count
+          try require(taken == 4, "\(taken) of 4 units are handed out")
+          try state.requireSoundBuddy()
+        }
+    },
     Model("merge-queue-full", "merge queue: a full one is merged in place, and nothing is dropped", threads: 2) {
       buddy(queueCapacity: 2, { state in
         for thread in [1, 1, 2, 2] { try state.take(thread, order: 0) }

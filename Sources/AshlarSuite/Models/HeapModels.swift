@@ -51,7 +51,7 @@ extension Model {
     },
     Model("exit-late-free", "caches: a thread that has exited still frees and allocates", threads: 2) {
       heap(
-        begin: blocks([1, 1], free: [1, 2]), [.leave, .giveBack(1), .take(1)], [.giveBack(2), .take(2), .take(2), .take(2)])
+        begin: blocks([1, 1], free: [1, 2]), [.leave, .giveBack(1), .take(1), .withoutCache], [.giveBack(2), .take(2), .take(2), .take(2)])
     },
     Model("adopt", "caches: an abandoned one goes to one of two new threads", threads: 3) {
       var scenario = Scenario("heap") { () -> HeapState in
@@ -91,6 +91,30 @@ extension Model {
         try state.take(2)
       })
       return scenario.checking { try $0.requireSound() }
+    },
+    Model("adopt-walk", "caches: a walk over all of them while one is added sees the others", threads: 2) {
+      var scenario = Scenario("heap") { HeapState(threads: 2) }
+      scenario.shrinks = false
+      scenario.thread(Action("adopt") { state in _ = state.heap.registry.adopt(capacity: { _ in 2 }) })
+      scenario.thread(Action("walk") { state in
+        var seen = 0
+        state.heap.registry.visit { _ in
+          seen += 1
+          return seen < 9
+        }
+        try require((2...3).contains(seen), "\(seen) caches seen")
+      })
+      return scenario
+    },
+    Model("reclaim", "reclaim: units that a thread's cache and the depots hold are found for a medium block", threads: 1) {
+      heap(begin: blocks([0], free: [2]), [.mustTake(1, 4 << 20)])
+    },
+    Model("reclaim-small", "reclaim: units that other classes hold are found for a slab", threads: 1) {
+      heap(
+        begin: { state in
+          try blocks([0], free: [2])(state)
+          try state.acting(as: 1) { try state.take(1, 2 << 20) }
+        }, [.mustTake(1, 1 << 20), .mustTake(1, 1 << 20)])
     },
     Model("double-free-fast", "double free: two threads free one block at once, and it is reported before all is freed", threads: 2) {
       var scenario = doubleFree { _ in }
@@ -182,6 +206,15 @@ extension Model {
       })
       return scenario
     },
+    Model("tracker-forgets", "tracker: switched on while a block is allocated and freed, it knows no freed block", threads: 2) {
+      Scenario("heap") { HeapState(threads: 2) }
+        .with(.take(1), .giveBack(1))
+        .with(Action("track") { $0.heap.setTracking(true) })
+        .checking { state in
+          let live = state.blocks.joined().count
+          try require(state.heap.tracker.count <= live, "\(state.heap.tracker.count) blocks known, \(live) live")
+        }
+    },
     Model("quarantine", "guarded blocks: two threads free, and push each other's blocks out of quarantine", threads: 2) {
       heap(switches: { $0.guardInterval = 1 }, begin: { state in
         for thread in [1, 2] { try state.acting(as: thread) { try state.take(thread, 64) } }
@@ -221,6 +254,6 @@ extension Model {
     }
     scenario.shrinks = false
     for _ in [1, 2] { scenario.thread(Action("free the block") { state in state.free(state.victims[0]) }) }
-    return scenario.checking { try $0.requireSound(faults: 1) }
+    return scenario.checking { try $0.requireSound(faults: ["double free"]) }
   }
 }

@@ -116,11 +116,11 @@ final class HeapState {
   }
 
   /// No block has two owners, nothing was reported, and when all is given back nothing is live.
-  func requireSound(faults expected: Int = 0) throws {
+  func requireSound(faults expected: [String] = []) throws {
     let live = Array(blocks.joined())
     try require(Set(live).count == live.count, "a block has two owners")
     let faults = FaultRecorder.take()
-    try require(faults.count == expected, "\(faults.count) faults: \(faults.map(\.description))")
+    try require(faults.map(\.kind) == expected, "\(faults.count) faults: \(faults.map(\.description))")
     let counted = heap.statistics().total.liveBlocks
     try require(counted == live.count, "\(counted) blocks counted as live, \(live.count) are")
     try require(heap.checkInvariants(), "the heap's records disagree")
@@ -130,5 +130,15 @@ final class HeapState {
 extension Action where State == HeapState {
   static func take(_ thread: Int, _ size: Int = HeapState.size) -> Action { Action("allocate") { try $0.take(thread, size) } }
   static func giveBack(_ thread: Int) -> Action { Action("free") { try $0.giveBack(thread) } }
+  static func mustTake(_ thread: Int, _ size: Int) -> Action {
+    Action("allocate") { state in
+      let before = state.blocks[thread].count
+      try state.take(thread, size)
+      try require(state.blocks[thread].count == before + 1, "no block of \(size) bytes, though there is memory for it")
+    }
+  }
+  static var withoutCache: Action {
+    Action("look for a cache") { _ in try require(SteppingMemory.cache == ashlar_no_cache(), "a thread that has exited has a cache") }
+  }
   static var leave: Action { Action("exit") { $0.leave() } }
 }

@@ -94,6 +94,11 @@ final class LayerState {
 
   /// Gives everything back and finds it whole.
   func requireWholeBuddy() throws {
+    let nonEmpty = SteppingMemory.load(buddy.tables.nonEmpty)
+    for order in 0..<BuddyTables.orders where nonEmpty >> UInt(order) & 1 == 0 {
+      let top = SteppingMemory.loadPair(buddy.tables.head(order: order), .relaxed).first
+      try require(top == 0, "blocks of order \(order) are listed, and nobody looks for them")
+    }
     for thread in runs.indices { while !runs[thread].isEmpty { try giveBack(thread) } }
     try requireSoundBuddy()
     var free = 0

@@ -123,6 +123,51 @@ extension Model {
     },
     Model("fork-small", "fork: with a thread in the slabs, the child allocates and frees", threads: 2, bound: 2) { fork(64 << 10) },
     Model("fork-medium", "fork: with a thread in the buddy system, the child allocates and frees", threads: 2, bound: 2) { fork(1 << 21) },
+    Model("fork-pool", "fork: with a thread that purges the pool, the child allocates and frees", threads: 2, bound: 2) {
+      childGoesOn([Action("purge the pool") { $0.heap.pool.purge(all: true) }], child: [.take(2, 64 << 10), .giveBack(2)])
+    },
+    Model("fork-exhausted", "fork: with a thread in the buddy system, the child asks for more than there is, and is refused", threads: 2, bound: 1) {
+      childGoesOn([.take(1, 2 << 20)], child: [.take(2, 4 << 20)])
+    },
+    Model("fork-queue", "fork: with a thread in the merge queue, the child finds what it queues itself", threads: 2, bound: 1) {
+      childGoesOn(region: 16 << 20, begin: { state in
+        for (thread, count) in [(2, 3), (1, 2), (3, 3)] {
+          try state.acting(as: 2) { for _ in 0..<count { try state.take(thread, 2 << 20) } }
+        }
+      }, [.giveBack(1), .giveBack(1)], child: [.giveBack(2), .giveBack(2), .mustTake(2, 2 << 20), .mustTake(2, 2 << 20)])
+    },
+    Model("fork-large", "fork: with a thread in the mappings, the child allocates and frees", threads: 2, bound: 2) { fork(513 << 20) },
+    Model("fork-tracked", "fork: with a thread in the tracker", threads: 2, bound: 2) {
+      fork(2 << 20) { $0.heap.setTracking(true) }
+    },
+    Model("fork-guarded", "fork: with a thread in the guarded blocks", threads: 2, bound: 2) {
+      fork(2 << 20) { $0.heap.setGuards(canaries: 1, pages: 0) }
+    },
+    Model("fork-caches", "fork: the child keeps its thread's cache, and gives nobody those of threads that it does not have", threads: 2, bound: 1) {
+      var scenario = Scenario("heap") { () -> HeapState in
+        let state = HeapState(threads: 2)
+        for _ in 0..<3 { try state.acting(as: 1) { try state.take(1) } }
+        return state
+      }
+      scenario.thread([.giveBack(1), .giveBack(1), .giveBack(1)])
+      scenario.thread(Action("fork, adopt") { state in
+        state.enter()
+        let own = ThreadCache<SteppingMemory>.current
+        var before: [UnsafeMutableRawPointer] = []
+        state.heap.registry.visit { cache in
+          before.append(cache.address)
+          return true
+        }
+        state.heap.beforeFork()
+        Explored.endOtherThreads()
+        state.heap.afterFork(inChild: true)
+        try require(SteppingMemory.load(own.owned) == 1, "the child has lost its own cache")
+        guard let cache = state.heap.registry.adopt(capacity: { _ in 2 }) else { return }
+        try require(!before.contains(cache.address), "the cache of a thread that is no more is given to another")
+      })
+      scenario.reduces = false
+      return scenario
+    },
     Model("fork-parent", "fork: the parent's threads go on", threads: 2) {
       heap(begin: { state in try state.acting(as: 1) { try state.take(1) } },
         [.giveBack(1), .take(1)],
@@ -134,21 +179,40 @@ extension Model {
     },
   ]
 
-  private static func fork(_ size: Int) -> Scenario<HeapState> {
+  /// What a thread does, and what another does in the child that it forks meanwhile.
+  private static func childGoesOn(
+    region: Int = 4 << 20, begin: @escaping (HeapState) throws -> Void = { _ in }, _ actions: [Action<HeapState>],
+    child: [Action<HeapState>]
+  ) -> Scenario<HeapState> {
+    var scenario = Scenario("heap") { () -> HeapState in
+      let state = HeapState(threads: 2) {
+        $0.cachePercent = 0
+        $0.region = region
+      }
+      try begin(state)
+      return state
+    }
+    scenario.thread(actions)
+    scenario.thread([.forkHere] + child)
+    scenario.reduces = false
+    scenario.shrinks = false
+    return scenario.checking { state in
+      let live = Array(state.blocks[2] + state.blocks[3])
+      try require(Set(live).count == live.count, "a block has two owners")
+      while !state.blocks[2].isEmpty { try state.giveBack(2) }
+    }
+  }
+
+  private static func fork(_ size: Int, _ begin: @escaping (HeapState) -> Void = { _ in }) -> Scenario<HeapState> {
     var scenario = Scenario("heap") { () -> HeapState in
       let state = HeapState(threads: 2) { $0.cachePercent = 0 }
+      begin(state)
       for _ in 0..<2 { try state.acting(as: 1) { try state.take(1, size) } }
       return state
     }
     scenario.thread([.giveBack(1), .take(1, size)])
     scenario.thread([
-      Action("fork") { state in
-        state.enter()
-        state.heap.beforeFork()
-        Explored.endOtherThreads()
-        state.heap.afterFork(inChild: true)
-      },
-      .take(2, size), .giveBack(2),
+      .forkHere, .take(2, size), .giveBack(2),
     ])
     scenario.reduces = false
     return scenario.checking { try require($0.heap.checkInvariants(), "the heap's records disagree in the child") }
@@ -157,4 +221,16 @@ extension Model {
   /// All models, from the lowest layer up.
   public static let all: [Model] =
     lockModels + stackModels + queueModels + buddyModels + slabModels + depotModels + heapModels + lifeModels
+}
+
+extension Action where State == HeapState {
+  /// Goes on as the child.
+  fileprivate static var forkHere: Action {
+    Action("fork") { state in
+      state.enter()
+      state.heap.beforeFork()
+      Explored.endOtherThreads()
+      state.heap.afterFork(inChild: true)
+    }
+  }
 }

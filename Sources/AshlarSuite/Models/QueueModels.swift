@@ -34,6 +34,7 @@ final class QueueState {
   func requireSound() throws {
     while pop() != nil {}
     try history.requireLinearizable(BoundedFIFO.self)
+    for _ in 0..<queue.capacity { try require(queue.push(9), "refused, though the queue is empty") }
   }
 }
 

@@ -77,6 +77,21 @@ extension Model {
         try state.giveBlocksBack(1, SizeClass(holding: 64 << 10), 1)
       }, [.purgePool], [.takeBlocks(2, 1, SizeClass(holding: 64 << 10)), .giveBlocksBack(2, 1, SizeClass(holding: 64 << 10))])
     },
+    Model("pool-over-cap", "pool: more pages are dirty than may be, none for long: a sweep gives them back and ends", threads: 1) {
+      let size = SizeClass(holding: 64 << 10)
+      return layers(cap: 0, { state in
+        // Four slabs in two units; one of each unit goes home.
+        for count in [8, 8, 8, 1] { try state.takeBlocks(1, size, count) }
+      }, [
+        Action("give two slabs back") { state in
+          try state.giveBlocksBack(1, size, 1)
+          let second = Array(state.blocks[1][8..<16])
+          state.blocks[1].removeSubrange(8..<16)
+          try require(state.slabs.giveBack(size, 8) { second[$0] } == nil, "a block that was taken once is said to be freed twice")
+        },
+      ])
+      .checking(shrinks: false) { try require($0.slabs.checkInvariants() && $0.pool.checkInvariants(), "the slabs' records disagree") }
+    },
     Model("metadata", "metadata: two threads get memory of their own", threads: 2) {
       var scenario = Scenario("metadata") { LayerState() }
       for thread in [1, 2] {

@@ -46,7 +46,9 @@ final class StackState {
   }
 
   func requireSound() throws {
-    _ = drain()
+    let depth = stack.depth
+    let left = drain()
+    try require(left.count == depth, "a stack of \(left.count) nodes says that it is \(depth) deep")
     try require(Set(taken).count == taken.count || history.isLinearizable(LIFO.self), "a node was taken twice")
     try history.requireLinearizable(LIFO.self)
   }
@@ -73,6 +75,32 @@ extension Action where State == StackState {
   static func push(_ node: UInt) -> Action { Action("push \(node)") { $0.push(node) } }
   static var pop: Action { Action("pop") { _ = $0.pop() } }
   static var popAndPushBack: Action { Action("pop, push back") { state in if let node = state.pop() { state.push(node) } } }
+  static func visit(atMost limit: Int) -> Action {
+    Action("visit") { state in
+      var seen = 0
+      state.stack.visit { _ in
+        seen += 1
+        return seen < 9
+      }
+      try require(seen <= limit, "a walk of \(seen) nodes")
+    }
+  }
+  static var reverse: Action {
+    Action("pop, pop, push first, push second") { state in
+      guard let first = state.pop(), let second = state.pop() else { return }
+      state.push(first)
+      state.push(second)
+    }
+  }
+  /// Four changes that bring the first node back on top of another one.
+  static func swapAndPush(_ node: UInt) -> Action {
+    Action("pop, pop, push \(node), push first") { state in
+      guard let first = state.pop() else { return }
+      _ = state.pop()
+      state.push(node)
+      state.push(first)
+    }
+  }
   /// Pops the two on top and pushes the first back: what mistakes one head for another.
   static var swap: Action {
     Action("pop, pop, push first") { state in
@@ -93,6 +121,9 @@ extension Model {
   static let stackModels: [Model] = [
     Model("stack-aba", "tagged stack: a pop against pop, pop, push of the same node", threads: 2) {
       stack([3, 2, 1], [.pop], [.swap])
+    },
+    Model("stack-aba-even", "tagged stack: a pop against an even number of changes that bring its node back", threads: 2) {
+      stack([3, 2, 1], [.pop], [.swapAndPush(4)])
     },
     Model("stack-push-pop", "tagged stack: pushes and pops of two threads are linearizable", threads: 2) {
       stack([1], [.push(2), .pop], [.pop, .push(3)])
@@ -121,14 +152,10 @@ extension Model {
         .checking { state in try require(state.payload[1] <= 3, "impossible count") }
     },
     Model("stack-visit", "tagged stack: a walk for a report, while nodes come and go, ends", threads: 2) {
-      stack([3, 2, 1], [Action("visit") { state in
-        var seen = 0
-        state.stack.visit { _ in
-          seen += 1
-          return true
-        }
-        try require(seen <= 3, "a walk of \(seen) nodes")
-      }], [.pop, .push(4), .swap])
+      stack([3, 2, 1], [.visit(atMost: 3)], [.pop, .push(4), .swap])
+    },
+    Model("stack-visit-reversed", "tagged stack: a walk over two nodes that change places ends", threads: 2) {
+      stack([2, 1], [.visit(atMost: 2)], [.reverse])
     },
   ]
 }

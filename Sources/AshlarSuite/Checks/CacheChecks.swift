@@ -1,0 +1,140 @@
+import Ashlar
+
+extension Check {
+  static let threadExit = Check(
+    "thread-exit", "a thread that ends leaves an empty cache, which the next one has"
+  ) { context in
+    let pool = PoolAllocator()
+    guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
+    func caches() -> (all: Int, left: Int, held: UInt) {
+      var (all, left, held) = (0, 0, UInt(0))
+      heap.registry.visit { cache in
+        all += 1
+        guard HardwareMemory.load(cache.owned) == 0 else { return true }
+        left += 1
+        for index in 0..<SizeClass.count { held += cache.bin(SizeClass(index: index)).count }
+        return true
+      }
+      return (all, left, held)
+    }
+    let before = caches().all
+    for round in 0..<100 {
+      Threads.run(1) { _ in
+        let blocks = PoolAllocator.sizeClasses.flatMap { size in (0..<3).compactMap { _ in pool.allocateIfPossible(size: size) } }
+        blocks.forEach { pool.deallocate($0) }
+      }
+      let (all, left, held) = caches()
+      context.require(left > 0 && held == 0, "\(held) blocks in \(left) caches that were left")
+      context.require(all <= before + 1, "\(all - before) more caches after \(round + 1) threads, one at a time")
+      context.count(1)
+    }
+  }
+
+  static let reportReentry = Check(
+    "report-reentry", "a fault handler that frees while a bin is flushed: what left the bin leaves it once"
+  ) { context in
+    let pool = PoolAllocator()
+    // Two blocks to a bin, one to a magazine.
+    let size = 128 << 10
+    let sizeClass = SizeClass(holding: size)
+    pool.trim()
+    let blocks = (0..<40).compactMap { _ in pool.allocateIfPossible(size: size) }
+    guard blocks.count == 40, let heap = ProcessHeap.shared?.pointee, let cache = heap.cacheOfThread() else {
+      return context.find("no memory")
+    }
+    // Fills the bin and the depot.
+    for block in blocks[4...] { pool.deallocate(block) }
+    let bin = cache.bin(sizeClass)
+    context.require(bin.count == 2, "\(bin.count) blocks in a bin of two")
+    // As if two threads had freed it at once, and one had allocated it again.
+    let instead = bin[0]
+    bin[0] = UInt(bitPattern: blocks[0])
+    let (reports, late) = (SharedCount(), SharedCount())
+    late.value = Int(bitPattern: blocks[1])
+    PoolAllocator.setFaultHandler { _ in
+      reports.add(1)
+      PoolAllocator().deallocate(UnsafeMutableRawPointer(bitPattern: late.take()))
+    }
+    pool.deallocate(blocks[2])
+    PoolAllocator.setFaultHandler(nil)
+    context.require(reports.value == 1, "\(reports.value) reports of one block freed twice")
+    _ = heap.slabs.giveBack(sizeClass, 1) { _ in instead }
+    pool.deallocate(blocks[0])
+    pool.deallocate(blocks[3])
+    pool.trim()
+    context.require(pool.checkInvariants(), "the heap's records do not agree")
+    context.count(1)
+  }
+
+  static let handedOutTwice = Check(
+    "handed-out-twice", "a block that two threads freed at once lies in a bin twice: handed out once, and reported"
+  ) { context in
+    let pool = PoolAllocator()
+    guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
+    func twice(_ size: Int, _ way: String, _ allocate: () -> UnsafeMutableRawPointer?) {
+      let blocks = (0..<2).compactMap { _ in pool.allocateIfPossible(size: size) }
+      blocks.forEach { pool.deallocate($0) }
+      guard blocks.count == 2, let bin = heap.cacheOfThread()?.bin(SizeClass(holding: size)), bin.count >= 2 else {
+        return context.find("no memory")
+      }
+      let lost = bin[bin.count - 2]
+      bin[bin.count - 2] = bin[bin.count - 1]
+      var owned: [UnsafeMutableRawPointer] = []
+      let faults = FaultRecorder.record { owned = (0..<2).compactMap { _ in allocate() } }
+      context.require(Set(owned).count == 2, "\(way), \(size) B: one block for two owners")
+      context.require(faults.map(\.kind) == ["block freed twice at once"], "\(way), \(size) B: reported as \(faults)")
+      _ = heap.slabs.giveBack(SizeClass(holding: size), 1) { _ in lost }
+      owned.forEach { pool.deallocate($0) }
+      pool.trim()
+      context.require(pool.checkInvariants(), "\(way), \(size) B: the heap's records do not agree")
+      context.count(1)
+    }
+    for size in [64, 1024, 5000, 128 << 10] {
+      twice(size, "malloc") { ashlarMalloc(UInt(size)) }
+      twice(size, "calloc") { ashlarCalloc(1, UInt(size)) }
+      twice(size, "aligned") { ashlarAlignedAlloc(64, UInt(size)) }
+      twice(size, "Swift") { pool.allocateIfPossible(size: size) }
+    }
+  }
+
+  static let slabReuse = Check("slab-reuse", "blocks at home in slabs that are in use are taken before new ones are cut") { context in
+    let pool = PoolAllocator()
+    guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
+    for size in [1024, 16 << 10, 128 << 10] {
+      let count = (16 << 20) / size
+      var blocks = (0..<count).compactMap { _ in pool.allocateIfPossible(size: size) }
+      for index in stride(from: 0, to: count, by: 2) { pool.deallocate(blocks[index]) }
+      pool.trim()
+      let held = heap.pool.heldBytes
+      for index in stride(from: 0, to: count, by: 2) { blocks[index] = pool.allocateIfPossible(size: size)! }
+      let grown = heap.pool.heldBytes - held
+      // A thread's cache and a magazine may ask for more than is needed.
+      context.require(grown <= 1 << 20, "class \(size): \(grown >> 20) MiB more, though there was room")
+      blocks.forEach { pool.deallocate($0) }
+      pool.trim()
+      context.count(count)
+    }
+  }
+
+  static let lateReport = Check(
+    "late-report", "a second free in a slab that went back to the pool, when its first page is in another slab"
+  ) { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+      // Slabs of eight pages, two to a unit: the second keeps the unit.
+      let blocks = (0..<9).compactMap { _ in heap.allocate(64 << 10) }
+      guard blocks.count == 9 else { return context.find("no memory") }
+      for block in blocks[..<8] { heap.free(block) }
+      guard let other = heap.allocate(64) else { return context.find("no memory") }
+      context.require(other == blocks[0], "another page is used first")
+      for (number, block) in blocks[1..<8].enumerated() {
+        let faults = FaultRecorder.record { heap.free(block) }
+        context.require(
+          faults.map(\.state) == ["already free: its slab went back to the pool"], "page \(number + 1): reported as \(faults)")
+        context.count(1)
+      }
+      heap.free(other)
+      heap.free(blocks[8])
+    }
+    context.require(made, "no heap")
+  }
+}

@@ -1,0 +1,91 @@
+import Ashlar
+import Glibc
+
+extension Check {
+  static let guardPages = Check(
+    "guard-pages", "blocks before a page: the access stopped and blamed, slots used again after every refusal"
+  ) { context in
+    withGuards(.init(pages: 1)) {
+      let pool = PoolAllocator()
+      guard let pages = ProcessHeap.shared?.pointee.pages else { return context.find("no heap") }
+      func all() -> [UnsafeMutableRawPointer] {
+        let blocks = (0..<GuardPages<HardwareMemory>.slotCount).compactMap { _ in pool.allocateIfPossible(size: 32) }
+        let sampled = blocks.filter { pages.contains(UInt(bitPattern: $0)) }
+        context.require(sampled.count == blocks.count, "only \(sampled.count) of \(blocks.count) slots are left")
+        return blocks
+      }
+      for _ in 0..<3 { all().forEach { pool.deallocate($0) } }
+      // Refused, the page is not had, and the slot is for a later block.
+      for _ in 0..<300 {
+        PoolAllocator.injectSystemFault(call: 1, onwards: false)
+        pool.deallocate(pool.allocateIfPossible(size: 32))
+      }
+      PoolAllocator.liftSystemFaults()
+      let blocks = all()
+      accesses(blocks, context)
+      for block in blocks {
+        memset(block, 0xA5, 32)
+        PoolAllocator.injectSystemFault(call: 1, onwards: false)
+        pool.deallocate(block)
+      }
+      PoolAllocator.liftSystemFaults()
+      for block in all() {
+        context.require(Pattern.firstNonZero(block, 0..<32) == nil, "a page that was not forbidden keeps its contents")
+        pool.deallocate(block)
+      }
+    }
+    context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")
+  }
+
+  /// In children, who die of it.
+  private static func accesses(_ blocks: [UnsafeMutableRawPointer], _ context: CheckContext) {
+    let sorted = blocks.sorted()
+    let (left, right) = (sorted[10], sorted[11])
+    func died(_ kind: String, of victim: UnsafeMutableRawPointer, _ access: () -> Void) {
+      let address = UInt(bitPattern: victim)
+      let status = Processes.fork(seconds: 5) {
+        PoolAllocator.setFaultHandler { fault in _exit(fault.kind == kind && fault.address == address ? 42 : 43) }
+        access()
+        return true
+      }
+      context.require(status == 42 << 8, "\(kind): the child ended with \(status)")
+      context.count(1)
+    }
+    let gap = Int(System.pageBytes)
+    died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32, as: UInt8.self) }
+    died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 4, as: UInt8.self) }
+    died("underflow", of: right) { left.storeBytes(of: 1, toByteOffset: 32 + gap - 1, as: UInt8.self) }
+    died("use after free", of: left) {
+      PoolAllocator().deallocate(left)
+      left.storeBytes(of: 1, as: UInt8.self)
+    }
+  }
+
+  static let guardSizes = Check("guard-sizes", "a guarded block takes its header and a granule of canary more, once") { context in
+    withGuards(.init(canaries: 1)) {
+      let pool = PoolAllocator()
+      for index in 3..<PoolAllocator.sizeClasses.count {
+        let size = PoolAllocator.sizeClasses[index] - 32
+        let before = pool.statistics(ofSizeClass: index).liveBlocks
+        let block = pool.allocateIfPossible(size: size)
+        let after = pool.statistics(ofSizeClass: index).liveBlocks
+        context.require(after == before + 1, "a guarded block of \(size) is not one of class \(size + 32)")
+        pool.deallocate(block)
+        context.count(1)
+      }
+    }
+  }
+
+  static let sampledCounts = Check("sampled-counts", "the counters of allocations while some are sampled") { context in
+    let pool = PoolAllocator()
+    for guards: PoolAllocator.Guards in [.init(canaries: 7), .init(canaries: 100), .init(), .init(canaries: 3)] {
+      withGuards(guards) {
+        let before = pool.statistics().small.allocations
+        for _ in 0..<10_000 { pool.deallocate(pool.allocateIfPossible(size: 48)) }
+        let counted = pool.statistics().small.allocations - before
+        context.require(counted == 10_000, "\(guards): \(counted) allocations of 10000 are counted")
+        context.count(10_000)
+      }
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import Ashlar
+import Glibc
+
+extension Check {
+  static let cInterface = Check("c-interface", "free leaves errno alone on every path; valloc and pvalloc; limits") { context in
+    for (size, alignment) in [(100, 16), (2000, 16), (100_000, 16), (2 << 20, 16), (600 << 20, 16), (100, 1 << 17)] {
+      let blocks = (0..<200).compactMap { _ in ashlarAlignedAlloc(UInt(alignment), UInt(size)) }
+      errno = 77
+      for block in blocks { ashlarFree(block) }
+      context.require(errno == 77, "freeing \(size) bytes aligned to \(alignment) set errno to \(errno)")
+      context.count(blocks.count)
+    }
+    let page = UInt(System.pageBytes)
+    var blocks: [UnsafeMutableRawPointer?] = []
+    for _ in 0..<10 { blocks += [ashlarValloc(100), ashlarPvalloc(100)] }
+    for case let block? in blocks { context.require(UInt(bitPattern: block) % page == 0, "valloc: \(block) begins no page") }
+    context.require(blocks.allSatisfy { $0 != nil && ashlarMallocUsableSize($0) >= 100 }, "valloc: no block")
+    context.require(ashlarMallocUsableSize(blocks[1]) >= page, "pvalloc: less than a page")
+    blocks.forEach { ashlarFree($0) }
+    for size in [UInt.max, .max - page + 2, UInt(Int.max) + 1] {
+      errno = 0
+      context.require(ashlarPvalloc(size) == nil && errno == ENOMEM, "pvalloc(\(size)) is granted")
+      context.require(ashlarValloc(size) == nil, "valloc(\(size)) is granted")
+    }
+    errno = 0
+    context.require(ashlarAlignedAlloc(3, 8) == nil && errno == EINVAL, "aligned_alloc takes an alignment of 3")
+  }
+
+  static let resizing = Check("resizing", "mappings that grow, shrink and move; alignment asked for late; refusals while tracked") {
+    context in
+    let pool = PoolAllocator()
+    let before = pool.statistics()
+    // The second lies below the first, as a rule, and can't grow where it is.
+    var blocks = (0..<3).compactMap { _ in pool.allocateIfPossible(size: 520 << 20) }
+    for size in [600 << 20, 1100 << 20, 530 << 20] {
+      for index in blocks.indices {
+        blocks[index].storeBytes(of: index, as: Int.self)
+        guard let moved = try? pool.reallocate(blocks[index], size: size) else { return context.find("no \(size) bytes") }
+        blocks[index] = moved
+        moved.storeBytes(of: ~index, toByteOffset: size - 8, as: Int.self)
+      }
+      for (index, block) in blocks.enumerated() {
+        let isWhole = block.load(as: Int.self) == index && block.load(fromByteOffset: size - 8, as: Int.self) == ~index
+        context.require(isWhole, "a mapping resized to \(size) has changed")
+      }
+      let isHuge = size > 1 << 30
+      let now = pool.statistics()
+      context.require(now.huge.liveBlocks - before.huge.liveBlocks == (isHuge ? 3 : 0), "huge blocks are miscounted")
+      context.require(now.huge.frees >= 0 && now.large.frees >= before.large.frees, "more is live than was allocated")
+      context.require(now.huge.allocations - before.huge.allocations == (isHuge ? 3 : 0), "allocations of huge blocks are miscounted")
+      context.require(pool.checkInvariants(), "the heap's records do not agree")
+      context.count(3)
+    }
+    blocks.forEach { pool.deallocate($0) }
+    for size in [64, 5000, 100_000] {
+      // Of neighbours not all can be aligned by luck.
+      let small = (0..<4).compactMap { _ in pool.allocateIfPossible(size: size) }
+      for block in small {
+        let moved = try? pool.reallocate(block, size: size, alignment: 32768, file: #fileID, line: #line)
+        context.require(moved.map { UInt(bitPattern: $0) % 32768 } == 0, "a block of \(size) resized is not aligned")
+        pool.deallocate(moved)
+      }
+    }
+    // Smaller, and so in place but for the alignment.
+    let larger = (0..<4).compactMap { _ in pool.allocateIfPossible(size: 40 << 10) }
+    for block in larger {
+      let moved = try? pool.reallocate(block, size: 32 << 10, alignment: 32 << 10, file: #fileID, line: #line)
+      context.require(moved.map { UInt(bitPattern: $0) % 32768 } == 0, "a block made smaller is not aligned")
+      pool.deallocate(moved)
+    }
+    PoolAllocator.isTracking = true
+    if let block = pool.allocateIfPossible(size: 600 << 20) {
+      let known = PoolAllocator.trackedBlocks
+      PoolAllocator.injectSystemFault(call: 1, onwards: true)
+      context.require((try? pool.reallocate(block, size: 700 << 20)) == nil, "a refused resize succeeds")
+      PoolAllocator.liftSystemFaults()
+      context.require(PoolAllocator.trackedBlocks == known, "the tracker forgets a block that could not be resized")
+      pool.deallocate(block)
+    }
+    PoolAllocator.isTracking = false
+  }
+
+  static let wrongSize = Check("wrong-size", "a sized free of a block that is smaller: one report, and no effect") { context in
+    let pool = PoolAllocator()
+    for size in [16, 1000, 100_000, 2 << 20, 600 << 20] {
+      guard let block = pool.allocateIfPossible(size: size) else { continue }
+      let usable = pool.usableSize(of: block)
+      for wrong in [usable + 1, Int.max, -1] {
+        let faults = FaultRecorder.record { pool.deallocate(block, size: wrong) }
+        context.require(faults.map(\.kind) == ["wrong size"], "freeing \(size) bytes as \(wrong) draws \(faults)")
+        context.require(pool.usableSize(of: block) == usable, "the block of \(size) is gone")
+      }
+      context.require(FaultRecorder.record { pool.deallocate(block, size: usable) }.isEmpty, "all usable bytes are too many")
+      context.count(4)
+    }
+  }
+}

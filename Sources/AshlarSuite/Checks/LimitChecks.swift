@@ -1,0 +1,149 @@
+import Ashlar
+import Glibc
+
+extension Check {
+  static let levels = Check("levels", "the level of blocks at the limit of each, and one byte above") { context in
+    let pool = PoolAllocator()
+    func figures() -> [Statistics.Figures] {
+      let all = pool.statistics()
+      return [all.small, all.medium, all.large, all.huge]
+    }
+    let shapes: [(size: Int, alignment: Int, level: Int)] = [
+      (0, 16, 0), (1 << 20, 16, 0), ((1 << 20) + 1, 16, 1), (512 << 20, 16, 1), ((512 << 20) + 1, 16, 2), (1 << 30, 16, 2),
+      ((1 << 30) + 1, 16, 3), (1, 64 << 10, 0), (1, 128 << 10, 2), (0, 128 << 10, 2), ((1 << 20) + 1, 64 << 10, 1),
+    ]
+    for shape in shapes {
+      let before = figures()
+      guard let block = pool.allocateIfPossible(size: shape.size, alignment: shape.alignment) else {
+        context.find("no block of \(shape.size) bytes aligned to \(shape.alignment)")
+        continue
+      }
+      let after = figures()
+      let level = (0..<4).first { after[$0].liveBlocks == before[$0].liveBlocks + 1 }
+      // No byte was asked for, but one there is.
+      block.storeBytes(of: 1, toByteOffset: max(shape.size, 1) - 1, as: UInt8.self)
+      context.require(level == shape.level, "\(shape) is of level \(level.map(String.init) ?? "none")")
+      pool.deallocate(block)
+      context.count(1)
+    }
+  }
+
+  static let depotLimit = Check("depot-limit", "what one class keeps in its global stack: 1 MiB, or two magazines") { context in
+    let pool = PoolAllocator()
+    guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
+    for size in [64, 1024, 16 << 10, 128 << 10, 1 << 20] {
+      let sizeClass = SizeClass(holding: size)
+      let blocks = (0..<((8 << 20) / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
+      blocks.forEach { pool.deallocate($0) }
+      let kept = heap.depots.blockCount(sizeClass) * size
+      context.require(kept > 0, "class \(size): nothing is kept")
+      context.require(kept <= max(heap.switches.depot, 2 * sizeClass.batch * size), "class \(size): \(kept) bytes are kept")
+      context.count(blocks.count)
+    }
+    pool.trim()
+  }
+
+  static let metadata = Check(
+    "metadata", "records: pieces are apart and zero, and magazines are used again however often they go round"
+  ) { context in
+    let state = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    defer { state.deallocate() }
+    state.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+    let memory = MetadataMemory<HardwareMemory>(state: state)
+    for number in 1...20_000 {
+      guard let piece = memory.take(64) else { return context.find("memory is out") }
+      for word in 0..<8 where piece.load(fromByteOffset: word * 8, as: Int.self) != 0 {
+        return context.find("piece \(number) is not zero")
+      }
+      piece.initializeMemory(as: Int.self, repeating: number, count: 8)
+    }
+    let pool = PoolAllocator()
+    var before = 0
+    for round in 0..<2000 {
+      for _ in 0..<2 {
+        let blocks = (0..<8).compactMap { _ in pool.allocateIfPossible(size: 128 << 10) }
+        blocks.forEach { pool.deallocate($0) }
+      }
+      pool.trim()
+      if round == 100 { before = ProcessMemory.mapped }
+    }
+    let growth = ProcessMemory.mapped - before
+    context.require(growth < 1 << 20, "\(growth >> 10) KiB of address space are lost in magazines")
+    context.count(22_000)
+  }
+
+  static let topOrder = Check("top-order", "blocks of 512 MiB side by side: freed, merged no further, and had again") { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 2 << 30)) { heap in
+      for _ in 0..<3 {
+        let blocks = (0..<4).compactMap { _ in heap.allocate(512 << 20) }
+        context.require(blocks.count == 4, "\(blocks.count) of 4 blocks")
+        blocks.forEach(heap.free)
+        heap.trim()
+        context.require(heap.checkInvariants(), "the heap's records do not agree")
+        context.count(4)
+      }
+    }
+    context.require(made, "no heap")
+  }
+
+  static let purge = Check(
+    "purge", "slabs of units that are still in use: their pages are given back, also when the system refused at first"
+  ) { context in
+    let pool = PoolAllocator()
+    pool.trim()
+    let before = ProcessMemory.resident
+    var blocks = (0..<(64 << 20) / 4096).compactMap { _ in pool.allocateIfPossible(size: 4096) }
+    for block in blocks { memset(block, 1, 4096) }
+    // One stays in each unit of 256.
+    let kept = stride(from: 0, to: blocks.count, by: 256).map { blocks[$0] }
+    for (number, block) in blocks.enumerated() where number % 256 != 0 { pool.deallocate(block) }
+    blocks = []
+    PoolAllocator.injectSystemFault(call: 1, onwards: true)
+    pool.trim()
+    PoolAllocator.liftSystemFaults()
+    pool.trim()
+    let resident = ProcessMemory.resident - before
+    context.require(resident < 24 << 20, "\(resident >> 20) MiB of 64 stay resident")
+    kept.forEach { pool.deallocate($0) }
+    context.count(64)
+  }
+
+  static let systemCallsMedium = Check(
+    "system-calls-medium", "at most 20 for 10,000 blocks of 64 KiB to 1 MiB, and of 1 to 8 MiB, that come and go"
+  ) { context in
+    var generator = context.generator()
+    let pool = PoolAllocator()
+    for sizes in [(64 << 10)...(1 << 20), ((1 << 20) + 1)...(8 << 20)] {
+      var slots = [UnsafeMutableRawPointer?](repeating: nil, count: 8)
+      func work(_ count: Int) {
+        for _ in 0..<count {
+          let slot = Int.random(in: 0..<slots.count, using: &generator)
+          pool.deallocate(slots[slot])
+          slots[slot] = pool.allocateIfPossible(size: Int.random(in: sizes, using: &generator))
+        }
+      }
+      work(1000)
+      let before = PoolAllocator.systemCallCount
+      work(10_000)
+      let calls = PoolAllocator.systemCallCount - before
+      slots.forEach { pool.deallocate($0) }
+      context.count(11_000)
+      context.require(calls <= 20, "\(calls) system calls")
+    }
+  }
+
+  static let addressSpace = Check("address-space", "mappings of large alignments come and go, and leave none behind") { context in
+    let pool = PoolAllocator()
+    // The region is reserved by the first call.
+    pool.deallocate(pool.allocateIfPossible(size: 1))
+    let before = ProcessMemory.mapped
+    for exponent in 17...22 {
+      let blocks = (0..<100).compactMap { _ in pool.allocateIfPossible(size: 5000, alignment: 1 << exponent) }
+      context.require(blocks.count == 100, "memory is out")
+      blocks.forEach { pool.deallocate($0) }
+      context.count(blocks.count)
+    }
+    let growth = ProcessMemory.mapped - before
+    context.require(growth < 4 << 20, "\(growth >> 10) KiB of address space are lost")
+  }
+}

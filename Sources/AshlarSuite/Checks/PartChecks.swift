@@ -1,0 +1,76 @@
+import Ashlar
+
+extension Check {
+  static let switches = Check("switches", "values of the environment's switches: taken, or said to make no sense and ignored") {
+    context in
+    func apply(_ entry: String) -> (Switches, said: Bool) {
+      var switches = Switches()
+      let text = StandardError.captured { entry.withCString { switches.apply($0) } }
+      return (switches, text.contains("makes no sense"))
+    }
+    let usual = Switches()
+    for (value, bytes) in [("0", 0), ("7", 7), ("3k", 3 << 10), ("8M", 8 << 20), ("2G", 2 << 30), ("1T", 1 << 40)] {
+      let (switches, said) = apply("ASHLAR_RETAIN=\(value)")
+      context.require(switches.retain == bytes && !said, "\(value) is taken for \(switches.retain)")
+    }
+    // The second but last is 2^64.
+    for value in ["", "-1", "x", "1KB", "1X", "2T", "18446744073709551616", "18014398509481984K", "99999999999999999999"] {
+      let (switches, said) = apply("ASHLAR_RETAIN=\(value)")
+      context.require(switches.retain == usual.retain && said, "\(value) is taken for \(switches.retain)")
+    }
+    context.require(apply("ASHLAR_CACHE=100").0.cachePercent == 100 && !apply("ASHLAR_CACHE=100").said, "100 % is refused")
+    context.require(apply("ASHLAR_CACHE=101").0.cachePercent == 100 && apply("ASHLAR_CACHE=101").said, "101 % is taken")
+    context.require(apply("ASHLAR_REGION=1M").0.region == usual.region, "a region of 1 MiB is taken")
+    context.require(!apply("ASHLAR=1").said && !apply("PATH=1").said, "another's variable is taken for ours")
+    context.count(20)
+  }
+
+  static let table = Check("table", "the hash table of addresses against a dictionary, while it grows and its runs part and close") {
+    context in
+    var generator = context.generator()
+    let state = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    defer { state.deallocate() }
+    state.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+    let table = AddressTable<HardwareMemory, Int>(state: PlainPointer(state))
+    var model: [UInt: Int] = [:]
+    for step in 0..<20_000 {
+      let key = UInt.random(in: 1...(step < 10_000 ? 400 : 3000), using: &generator) << 12
+      context.require(table[key] == model[key], "what is known of \(hex(key)) is wrong")
+      if model[key] == nil, Bool.random(using: &generator) {
+        context.require(table.makeRoom(), "memory is out")
+        table.insert(key, step)
+        model[key] = step
+      } else {
+        context.require(table.remove(key) == model.removeValue(forKey: key), "the record of \(hex(key)) is not the one removed")
+      }
+      if step % 1000 == 0 { context.require(table.checkInvariants() && table.count == model.count, "the table is not sound") }
+    }
+    table.removeAll()
+    context.count(20_000)
+  }
+
+  static let lineWriter = Check("line-writer", "a report's line is cut off at the end of its buffer") { context in
+    var bytes = [UInt8](repeating: 0xEE, count: 32)
+    bytes.withUnsafeMutableBytes { all in
+      var line = LineWriter(buffer: UnsafeMutableRawBufferPointer(rebasing: all[0..<16]))
+      line.append("0123456789")
+      line.append(hexadecimal: .max)
+    }
+    context.require(bytes.starts(with: Array("0123456789".utf8) + Array("0xffff".utf8)), "the line is \(bytes)")
+    context.require(bytes[16...].allSatisfy { $0 == 0xEE }, "what lies behind the buffer has changed")
+    context.count(1)
+  }
+
+  static let retention = Check("retention", "freed memory is kept for a delay that is given in milliseconds") { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+      let state = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+      defer { state.deallocate() }
+      state.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+      let kept = Retention<HardwareMemory>(region: heap.region, cap: 8 << 20, delay: 1000, state: state)
+      context.require(kept.delay == 8, "a second is \(kept.delay) ticks of an eighth")
+      context.require(!kept.isOverCap(dirtyUnits: 8) && kept.isOverCap(dirtyUnits: 9), "the cap of 8 units is not there")
+    }
+    context.require(made, "no heap")
+    context.count(1)
+  }
+}

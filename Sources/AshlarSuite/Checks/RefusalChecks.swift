@@ -1,0 +1,124 @@
+import Ashlar
+import Glibc
+
+extension Check {
+  static let strict = Check(
+    "strict", "units made writable on first use: each refusal leaves a heap whose whole region can still be had"
+  ) { context in
+    for call in 1...12 {
+      let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20) { $0.strict = true }) { heap in
+        PoolAllocator.injectSystemFault(call: call, onwards: false)
+        for size in [2 << 20, 100, 1 << 20, 4 << 20] {
+          guard let block = heap.allocate(size) else { continue }
+          block.storeBytes(of: 1, as: UInt8.self)
+          block.storeBytes(of: 1, toByteOffset: size - 1, as: UInt8.self)
+          heap.free(block)
+        }
+        PoolAllocator.liftSystemFaults()
+        let blocks = (0..<4).compactMap { _ in heap.allocate(2 << 20) }
+        context.require(blocks.count == 4, "call \(call) refused: only \(blocks.count) of 4 blocks are left")
+        for block in blocks { memset(block, 0xA5, 2 << 20) }
+        blocks.forEach(heap.free)
+        context.require(heap.checkInvariants(), "call \(call) refused: the heap's records do not agree")
+        context.count(1)
+      }
+      context.require(made, "no heap")
+    }
+  }
+
+  static let listingRefused = Check(
+    "listing-refused", "a mapping whose record finds no room is given back"
+  ) { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+      let before = ProcessMemory.mapped
+      PoolAllocator.injectSystemFault(call: 2, onwards: false)
+      let block = heap.allocate(600 << 20)
+      PoolAllocator.liftSystemFaults()
+      context.require(block == nil, "a block that can't be listed is handed out")
+      context.require(ProcessMemory.mapped - before < 500 << 20, "its addresses are lost")
+      context.require(heap.checkInvariants(), "the heap's records do not agree")
+    }
+    context.require(made, "no heap")
+    context.count(1)
+  }
+
+  static let zeroed = Check(
+    "zeroed", "zeroed blocks in memory that was used by another level, or that the system refused to purge"
+  ) { context in
+    for refused in [false, true] {
+      for (first, second) in [(1 << 20, 2 << 20), (64 << 10, 2 << 20), (2 << 20, 2 << 20), (4 << 20, 1 << 20)] {
+        let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+          func all(_ size: Int, zeroed: Bool) -> [UnsafeMutableRawPointer] {
+            var blocks: [UnsafeMutableRawPointer] = []
+            while let block = heap.allocate(size, zeroed: zeroed) { blocks.append(block) }
+            return blocks
+          }
+          let blocks = all(first, zeroed: false)
+          for block in blocks { memset(block, 0xA5, first) }
+          blocks.forEach(heap.free)
+          if refused {
+            PoolAllocator.injectSystemFault(call: 1, onwards: true)
+            heap.trim()
+            PoolAllocator.liftSystemFaults()
+          }
+          let fresh = all(second, zeroed: true)
+          context.require(fresh.count == (4 << 20) / second, "\(fresh.count) blocks of \(second) bytes")
+          for block in fresh where Pattern.firstNonZero(block, 0..<second) != nil {
+            context.find("a zeroed block of \(second) holds what one of \(first) held\(refused ? ", purge refused" : "")")
+          }
+          fresh.forEach(heap.free)
+          context.count(fresh.count)
+        }
+        context.require(made, "no heap")
+      }
+    }
+  }
+
+  static let refusedUnmaps = Check(
+    "refused-unmaps", "mappings that the system takes back late: their contents go at once, 64 addresses are kept in mind"
+  ) { context in
+    let pool = PoolAllocator()
+    let size = 1 << 20
+    let count = 70
+    func mappings(_ count: Int) -> [UnsafeMutableRawPointer] {
+      (0..<count).compactMap { _ in pool.allocateIfPossible(size: size, alignment: 1 << 17) }
+    }
+    // What goes first takes back whatever is pending by now.
+    mappings(1).forEach { pool.deallocate($0) }
+    let blocks = mappings(count)
+    context.require(blocks.count == count, "no memory")
+    for block in blocks { memset(block, 1, size) }
+    let (resident, mapped) = (ProcessMemory.resident, ProcessMemory.mapped)
+    for block in blocks {
+      PoolAllocator.injectSystemFault(call: 1, onwards: false)
+      pool.deallocate(block)
+    }
+    PoolAllocator.liftSystemFaults()
+    let kept = count - (resident - ProcessMemory.resident) / size
+    context.require(kept < 8, "the contents of \(kept) mappings are kept")
+    mappings(1).forEach { pool.deallocate($0) }
+    let returned = (mapped - ProcessMemory.mapped + size / 2) / size
+    context.require(returned == 64, "\(returned) of \(count) mappings are given back later, not 64")
+    context.count(count)
+  }
+
+  static let trackerRefused = Check(
+    "tracker-refused", "blocks that the tracker finds no room for are counted in its report"
+  ) { context in
+    let pool = PoolAllocator()
+    PoolAllocator.isTracking = true
+    // From a cache, so that the only call to the system is the table's.
+    var blocks = (0..<10).compactMap { _ in pool.allocateIfPossible(size: 24) }
+    blocks.forEach { pool.deallocate($0) }
+    PoolAllocator.isTracking = false
+    PoolAllocator.isTracking = true
+    PoolAllocator.injectSystemFault(call: 1, onwards: true)
+    blocks = (0..<3).compactMap { _ in pool.allocateIfPossible(size: 24) }
+    PoolAllocator.liftSystemFaults()
+    let text = StandardError.captured { PoolAllocator.reportLeaks() }
+    context.require(text.contains("not recorded for want of memory: 3"), "the report says: \(text)")
+    blocks.forEach { pool.deallocate($0) }
+    PoolAllocator.isTracking = false
+    context.count(3)
+  }
+}

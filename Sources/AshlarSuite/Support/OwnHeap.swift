@@ -1,0 +1,36 @@
+import Ashlar
+import CAshlar
+
+/// A heap beside the process's, for what depends on its switches or takes all of its memory.
+enum OwnHeap {
+  /// Runs `body` on a thread that has no cache, with a fresh heap that goes when it is done. False when there is none.
+  ///
+  /// The hot path belongs to the process's heap: the body calls the methods of this one.
+  static func with(_ switches: Switches, _ body: @escaping @Sendable (Heap<HardwareMemory>) -> Void) -> Bool {
+    let made = SharedCount()
+    Threads.run(1) { _ in
+      // A cache would be taken for one of the process's.
+      HardwareMemory.hasExited = true
+      guard let heap = Heap<HardwareMemory>(switches: switches) else { return }
+      made.add(1)
+      body(heap)
+      heap.region.release()
+    }
+    return made.value == 1
+  }
+
+  static func switches(region: Int, _ change: (inout Switches) -> Void = { _ in }) -> Switches {
+    var switches = Switches()
+    switches.region = region
+    change(&switches)
+    return switches
+  }
+}
+
+extension Heap {
+  func allocate(_ size: Int, zeroed: Bool = false) -> UnsafeMutableRawPointer? {
+    allocate(Request(size: size, zeroed: zeroed), site: .unknown)?.raw
+  }
+
+  func free(_ block: UnsafeMutableRawPointer) { free(UserPointer(block)) }
+}
