@@ -117,7 +117,10 @@ public struct Hunt: Sendable {
 
   private static func replay(_ output: String, _ killer: Killer) -> String {
     let lines = output.split(separator: "\n")
-    if let line = lines.first(where: { $0.hasPrefix("run it again: ashlar ") }) { return String(line.dropFirst("run it again: ashlar ".count)) }
+    if let line = lines.first(where: { $0.hasPrefix("run it again: ashlar ") }) {
+      // What fails without any choice has an empty schedule.
+      return String(line.dropFirst("run it again: ashlar ".count)).replacing("--replay  ", with: "--replay '' ")
+    }
     return arguments(killer, isShort: false).joined(separator: " ")
   }
 

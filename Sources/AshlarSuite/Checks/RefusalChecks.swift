@@ -27,7 +27,7 @@ extension Check {
   }
 
   static let listingRefused = Check(
-    "listing-refused", "a mapping whose record finds no room is given back"
+    "listing-refused", "a mapping, or a guarded block, whose record finds no room is given back"
   ) { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
       let before = ProcessMemory.mapped
@@ -38,8 +38,18 @@ extension Check {
       context.require(ProcessMemory.mapped - before < 500 << 20, "its addresses are lost")
       context.require(heap.checkInvariants(), "the heap's records do not agree")
     }
-    context.require(made, "no heap")
-    context.count(1)
+    let guarded = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+      heap.setGuards(canaries: 1, pages: 0)
+      PoolAllocator.injectSystemFault(call: 1, onwards: false)
+      let block = heap.allocate(1 << 20)
+      PoolAllocator.liftSystemFaults()
+      context.require(block != nil, "no block without a record of guards")
+      if let block { heap.free(block) }
+      let live = heap.statistics().total.liveBlocks
+      context.require(live == 0, "\(live) guarded blocks are lost that found no room")
+    }
+    context.require(made && guarded, "no heap")
+    context.count(2)
   }
 
   static let zeroed = Check(

@@ -82,6 +82,9 @@ extension Model {
         _ = state.buddy.checkInvariants()
       }, [.purge(all: true)], [.giveBack(3), .giveBack(2)])
     },
+    Model("buddy-hidden", "buddy: a block listed while another thread finds the list empty is found", threads: 2) {
+      buddy({ state in for _ in 0..<2 { try state.take(3, order: 0) } }, [.take(1, order: 0, required: true)], [.take(2, order: 0, required: true)])
+    },
     Model("buddy-merged-whole", "buddy: what all came back to is one block again", threads: 2) {
       buddy({ state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [.giveBack(1)], [.giveBack(2)])
         .checking { state in

@@ -134,7 +134,15 @@ extension Model {
         for (thread, count) in [(2, 3), (1, 2), (3, 3)] {
           try state.acting(as: 2) { for _ in 0..<count { try state.take(thread, 2 << 20) } }
         }
-      }, [.giveBack(1), .giveBack(1)], child: [.giveBack(2), .giveBack(2), .mustTake(2, 2 << 20), .mustTake(2, 2 << 20)])
+      }, [.giveBack(1), .giveBack(1)], child: [.giveBack(2), .giveBack(2), .mustTake(2, 2 << 20), .mustTake(2, 2 << 20), .take(2, 1 << 20)])
+    },
+    Model("fork-merge", "fork: with a thread that merges and purges, the child finds all that is free", threads: 2, bound: 2) {
+      childGoesOn(begin: { state in
+        try state.acting(as: 2) {
+          for _ in 0..<2 { try state.take(2, 2 << 20) }
+          for _ in 0..<2 { try state.giveBack(2) }
+        }
+      }, [Action("purge") { $0.heap.buddy.purge(all: true) }], child: [.mustTake(2, 4 << 20)])
     },
     Model("fork-large", "fork: with a thread in the mappings, the child allocates and frees", threads: 2, bound: 2) { fork(513 << 20) },
     Model("fork-tracked", "fork: with a thread in the tracker", threads: 2, bound: 2) {
