@@ -29,11 +29,3 @@ extension String {
   func padded(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
   func aligned(to width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
 }
-
-extension Duration {
-  /// Seconds with one digit behind the point.
-  var formatted: String {
-    let tenths = (self / .milliseconds(100)).rounded()
-    return "\(Int(tenths) / 10).\(Int(tenths) % 10) s"
-  }
-}

@@ -126,8 +126,7 @@ struct ExploreCommand: ParsableCommand {
       }
       if report.counterexample != nil || !(report.isComplete || short || limit != nil) { passed = false }
     }
-    let seconds = clock.now - begin
-    console.line("\(total) executions in \(seconds.formatted)")
+    console.line("\(total) executions in \(tenths((clock.now - begin) / .seconds(1))) s")
     return passed
   }
 

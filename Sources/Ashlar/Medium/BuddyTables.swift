@@ -6,19 +6,19 @@ package struct BuddyTables {
   package let units: Int
   /// Entries of the merge queue, a power of two.
   package let queueCapacity: Int
-  private static let usualCapacity = 256
+  package static let usualQueueCapacity = 256
 
-  package static func bytes(units: Int, queueCapacity: Int? = nil) -> Int {
+  package static func bytes(units: Int, queueCapacity: Int = usualQueueCapacity) -> Int {
     let blocks = 2 * units
     let total = blocks * 16 + orders * SharedPair.bytes + (2 + orders) * 64
-      + MergeQueue<HardwareMemory>.bytes(capacity: queueCapacity ?? usualCapacity)
+      + MergeQueue<HardwareMemory>.bytes(capacity: queueCapacity)
     return (total + 65535) & ~65535
   }
 
-  package init(memory: UnsafeMutableRawPointer, units: Int, queueCapacity: Int? = nil) {
+  package init(memory: UnsafeMutableRawPointer, units: Int, queueCapacity: Int = usualQueueCapacity) {
     self.memory = memory
     self.units = units
-    self.queueCapacity = queueCapacity ?? Self.usualCapacity
+    self.queueCapacity = queueCapacity
   }
 
   /// Number of a block among the blocks of all orders: order 0 first. One more is its node in a free list.

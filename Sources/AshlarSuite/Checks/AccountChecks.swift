@@ -64,23 +64,41 @@ extension Check {
   static let systemCalls = Check("system-calls", "at most 20 for 100,000 mixed allocations of 16 to 1024 B after warm-up") {
     context in
     var generator = context.generator()
-    let pool = PoolAllocator()
-    var slots = [UnsafeMutableRawPointer?](repeating: nil, count: 4096)
-    func work(_ count: Int) {
-      for _ in 0..<count {
-        let slot = Int.random(in: 0..<slots.count, using: &generator)
-        pool.deallocate(slots[slot])
-        slots[slot] = pool.allocateIfPossible(size: Int.random(in: 16...1024, using: &generator))
-      }
-    }
-    work(100_000)
-    let before = PoolAllocator.systemCallCount
-    work(100_000)
-    let calls = PoolAllocator.systemCallCount - before
-    slots.forEach { pool.deallocate($0) }
-    context.count(200_000)
+    let calls = systemCalls(100_000, of: 16...1024, live: 4096, warmUp: 100_000, context, &generator)
     context.note("\(calls) calls")
     context.require(calls <= 20, "\(calls) system calls")
+  }
+
+  static let systemCallsMedium = Check(
+    "system-calls-medium", "at most 20 for 10,000 blocks of 64 KiB to 1 MiB, and of 1 to 8 MiB, that come and go"
+  ) { context in
+    var generator = context.generator()
+    for sizes in [(64 << 10)...(1 << 20), ((1 << 20) + 1)...(8 << 20)] {
+      let calls = systemCalls(10_000, of: sizes, live: 8, warmUp: 1000, context, &generator)
+      context.require(calls <= 20, "\(calls) system calls")
+    }
+  }
+
+  /// The system calls of `count` blocks that come and go at random, `live` of them at a time, after a warm-up of the same.
+  private static func systemCalls(
+    _ count: Int, of sizes: ClosedRange<Int>, live: Int, warmUp: Int, _ context: CheckContext, _ generator: inout SeededGenerator
+  ) -> Int {
+    let pool = PoolAllocator()
+    var slots = [UnsafeMutableRawPointer?](repeating: nil, count: live)
+    func work(_ count: Int) {
+      for _ in 0..<count {
+        let slot = Int.random(in: 0..<live, using: &generator)
+        pool.deallocate(slots[slot])
+        slots[slot] = pool.allocateIfPossible(size: Int.random(in: sizes, using: &generator))
+      }
+    }
+    work(warmUp)
+    let before = PoolAllocator.systemCallCount
+    work(count)
+    let calls = PoolAllocator.systemCallCount - before
+    slots.forEach { pool.deallocate($0) }
+    context.count(warmUp + count)
+    return calls
   }
 
   static let memoryReturn = Check("memory-return", "1 GiB in small blocks, freed, trimmed: under 64 MiB stay resident") {

@@ -108,30 +108,6 @@ extension Check {
     context.count(64)
   }
 
-  static let systemCallsMedium = Check(
-    "system-calls-medium", "at most 20 for 10,000 blocks of 64 KiB to 1 MiB, and of 1 to 8 MiB, that come and go"
-  ) { context in
-    var generator = context.generator()
-    let pool = PoolAllocator()
-    for sizes in [(64 << 10)...(1 << 20), ((1 << 20) + 1)...(8 << 20)] {
-      var slots = [UnsafeMutableRawPointer?](repeating: nil, count: 8)
-      func work(_ count: Int) {
-        for _ in 0..<count {
-          let slot = Int.random(in: 0..<slots.count, using: &generator)
-          pool.deallocate(slots[slot])
-          slots[slot] = pool.allocateIfPossible(size: Int.random(in: sizes, using: &generator))
-        }
-      }
-      work(1000)
-      let before = PoolAllocator.systemCallCount
-      work(10_000)
-      let calls = PoolAllocator.systemCallCount - before
-      slots.forEach { pool.deallocate($0) }
-      context.count(11_000)
-      context.require(calls <= 20, "\(calls) system calls")
-    }
-  }
-
   static let addressSpace = Check("address-space", "mappings of large alignments come and go, and leave none behind") { context in
     let pool = PoolAllocator()
     // The region is reserved by the first call.

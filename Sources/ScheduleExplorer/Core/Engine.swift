@@ -145,7 +145,6 @@ final class Engine {
     threads[thread] = ThreadState()
     threads[thread].status = .runnable
     threads[thread].clock = threads[0].clock
-    threads[thread].clock[0] = threads[0].clock[0]
     threads[thread].clock[thread] = 1
     readSets[thread].removeAll()
     explorer_context_enter(contexts + thread, { Engine.main($0) }, Unmanaged.passUnretained(self).toOpaque())

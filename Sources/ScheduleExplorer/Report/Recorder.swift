@@ -28,7 +28,6 @@ final class Recorder {
   func lastTouch(_ cell: Int, _ thread: Int) -> SourceLine? { touches[cell]?[thread] }
 
   func note(_ thread: Int, _ text: String, _ place: Place) { rows.append(Row(thread: thread, text: text, place: place)) }
-  func choseValue(_ value: Int) {}
 
   // MARK: Words for a step
 

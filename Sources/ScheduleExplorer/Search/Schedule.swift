@@ -42,7 +42,7 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
         choices.append(.value(value))
       case UInt8(ascii: "x"):
         guard let last = choices.last, let times = number(), times > 0, times < 1 << 20 else { return nil }
-        for _ in 1..<max(times, 1) { choices.append(last) }
+        for _ in 1..<times { choices.append(last) }
       default: return nil
       }
     }
