@@ -1,11 +1,16 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+private let fuzzTargets = [
+  "operations", "operations-c", "alignment", "arithmetic", "layouts", "misuse", "guarded", "system-faults", "buddy", "slabs",
+  "size-classes", "schedules", "threads",
+]
+
 /// One libFuzzer executable for each fuzz target. Built by scripts/fuzz, which gives SwiftPM its sanitizers.
 let package = Package(
   name: "ashlar-fuzz",
   dependencies: [.package(name: "ashlar", path: "..")],
-  targets: ["operations", "operations-c", "guarded", "schedules", "system-faults"].map { name in
+  targets: fuzzTargets.map { name in
     .executableTarget(
       name: "fuzz-\(name)",
       dependencies: [.product(name: "AshlarSuite", package: "ashlar")],

@@ -16,6 +16,9 @@ struct MutantsCommand: ParsableCommand {
   @Flag(help: "List the defects and stop.")
   var list = false
 
+  @Flag(help: "Write the copy with every defect, without building it, and stop.")
+  var write = false
+
   @Option(help: ArgumentHelp("Seed these defects only.", valueName: "name,name"))
   var only: String?
 
@@ -44,6 +47,7 @@ struct MutantsCommand: ParsableCommand {
     if machineCode { try requireCleanSources(root, console) }
     let package = MutantPackage(root: root, defects: defects)
     try package.write()
+    if write { return }
     console.line("building \(defects.count) defects in \(package.copy.path)")
     if let errors = try package.build() {
       console.line(errors)

@@ -7,56 +7,64 @@ struct ReproduceCommand: ParsableCommand {
     commandName: "reproduce",
     abstract: "Replays an input of a fuzz target, step by step, and shrinks one that fails.",
     discussion: """
-      FILE is a byte string that a fuzz target was given, or a program in the text form (a name that ends in .program).
-      Exit code: 0 when nothing is wrong, 1 when something is, 64 for arguments that make no sense. A crash is a crash:
-      the last line printed is the operation that it came from.
+      FILE is a byte string that a fuzz target was given, or a program in the text form (a name that ends in .program). The
+      target is the one of the folder that FILE lies in, or whose name FILE's begins with, unless --target names it.
+      Exit code: 0 when nothing is wrong, 1 when something is, 64 for arguments that make no sense.
       """)
 
   @Argument(help: "The input.")
   var file: String
 
   @Option(help: "The fuzz target that the input is for: \(FuzzTarget.all.map(\.name).joined(separator: ", ")).")
-  var target = "operations"
+  var target: String?
 
   @Flag(help: "Say only what is wrong.")
   var quiet = false
 
-  func validate() throws {
-    guard FuzzTarget.named(target) != nil else { throw ValidationError("No fuzz target is named '\(target)'.") }
-  }
-
   func run() throws {
+    let target = try chosenTarget()
     guard let bytes = FileManager.default.contents(atPath: file).map({ [UInt8]($0) }) else {
       throw ValidationError("'\(file)' can't be read.")
     }
-    let input = try Input(bytes: bytes, isText: file.hasSuffix(".program"), target: FuzzTarget.named(target)!)
-    if !quiet { input.program.operations.isEmpty ? print("an empty program") : narrate(input.program) }
-    guard !quiet else {
-      guard let failure = input.target.run(input.bytes) else { return }
+    let program = try program(bytes, target)
+    if quiet {
+      guard let failure = target.run(program) else { return }
       print(failure)
       throw ExitCode(1)
     }
-    guard let end = try run(input) else { return print("nothing is wrong") }
+    for (number, step) in program.enumerated() { print("\("\(number)".aligned(to: 5))  \(target.grammar.line(step))") }
+    if program.isEmpty { print("an empty program") }
+    guard let end = try failure(program, target) else { return print("nothing is wrong") }
     print(end)
-    let shortest = Shrinker.shrink(input.program) { program in
-      (try? run(Input(program: program, like: input))) ?? nil != nil
-    }
-    print("the shortest program that still fails:\n\n\(shortest.text)\nas a test:\n\n\(Self.test(shortest))")
+    let shortest = Shrinker.shrink(program, in: target.grammar) { (try? failure($0, target)) ?? nil != nil }
+    let text = target.grammar.text(shortest)
+    print("the shortest program that still fails:\n\n\(text)\nas a test:\n\n\(Self.test(text, target))")
     throw ExitCode(1)
   }
 
-  private func narrate(_ program: OperationProgram) {
-    for (number, line) in program.text.split(separator: "\n").enumerated() { print("\("\(number)".aligned(to: 5))  \(line)") }
+  private func chosenTarget() throws -> FuzzTarget {
+    if let target {
+      guard let found = FuzzTarget.named(target) else { throw ValidationError("No fuzz target is named '\(target)'.") }
+      return found
+    }
+    let url = URL(filePath: file)
+    let folder = url.deletingLastPathComponent().lastPathComponent
+    return FuzzTarget.named(folder) ?? FuzzTarget.named(forFile: url.lastPathComponent) ?? FuzzTarget.named("operations")!
   }
 
-  /// Runs an input in a process of its own, which may die. Answers what is wrong; nil when nothing is.
-  private func run(_ input: Input) throws -> String? {
-    let path = FileManager.default.temporaryDirectory.appending(path: "ashlar-\(UUID().uuidString)").path
+  private func program(_ bytes: [UInt8], _ target: FuzzTarget) throws -> [Step] {
+    guard file.hasSuffix(".program") else { return target.grammar.program(bytes) }
+    do { return try target.grammar.program(text: String(decoding: bytes, as: UTF8.self)) } catch { throw ValidationError("\(error)") }
+  }
+
+  /// Runs a program in a process of its own, which may die. Answers what is wrong; nil when nothing is.
+  private func failure(_ program: [Step], _ target: FuzzTarget) throws -> String? {
+    let path = FileManager.default.temporaryDirectory.appending(path: "ashlar-\(UUID().uuidString).program").path
     defer { try? FileManager.default.removeItem(atPath: path) }
-    try Data(input.bytes).write(to: URL(filePath: path))
+    try Data(target.grammar.text(program).utf8).write(to: URL(filePath: path))
     let process = Process()
     process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-    process.arguments = ["reproduce", "--quiet", "--target", target, path]
+    process.arguments = ["reproduce", "--quiet", "--target", target.name, path]
     process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
     let output = Pipe()
     process.standardOutput = output
@@ -68,42 +76,13 @@ struct ReproduceCommand: ParsableCommand {
     return process.terminationStatus == 0 ? nil : text.trimmingCharacters(in: .newlines)
   }
 
-  private static func test(_ program: OperationProgram) -> String {
-    let lines = program.text.split(separator: "\n").map { "    \($0)\n" }.joined()
+  private static func test(_ text: String, _ target: FuzzTarget) -> String {
+    let lines = text.split(separator: "\n").map { "    \($0)\n" }.joined()
     return """
       @Test func `a regression`() throws {
-        let program = try OperationProgram(text: \"""
-      \(lines)    \""")
-        #expect(ProgramRunner.run(program) == nil)
+        #expect(try FuzzTarget.named("\(target.name)")!.run(text: \"""
+      \(lines)    \""") == nil)
       }
       """
-  }
-}
-
-/// An input and the program in it.
-private struct Input {
-  let target: FuzzTarget
-  let program: OperationProgram
-  /// What stands before the program in the byte form.
-  private let prefix: [UInt8]
-
-  var bytes: [UInt8] { prefix + program.bytes }
-
-  init(bytes: [UInt8], isText: Bool, target: FuzzTarget) throws {
-    self.target = target
-    prefix = isText ? [] : Array(bytes.prefix(target.prefixBytes))
-    do {
-      program = try isText
-        ? OperationProgram(text: String(decoding: bytes, as: UTF8.self))
-        : OperationProgram(bytes: bytes.dropFirst(target.prefixBytes))
-    } catch {
-      throw ValidationError("\(error)")
-    }
-  }
-
-  init(program: OperationProgram, like other: Input) {
-    target = other.target
-    prefix = other.prefix
-    self.program = program
   }
 }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct BuddyTests {
   @Test(arguments: 0..<BuddyTables.orders) func `every order is served after every smaller one`(order: Int) throws {
-    let fixture = LayerFixture(mebibytes: 2048)
+    let fixture = OwnLayers(mebibytes: 2048)
     for smaller in 0...order {
       let block = try #require(fixture.buddy.allocate(order: smaller))
       #expect(block.order == smaller && !block.isDirty)
@@ -14,7 +14,7 @@ import Testing
   }
 
   @Test(arguments: [4, 100, 512, 700, 1024]) func `all memory is served, once, and comes back whole`(mebibytes: Int) {
-    let fixture = LayerFixture(mebibytes: mebibytes)
+    let fixture = OwnLayers(mebibytes: mebibytes)
     for _ in 0..<3 {
       var blocks: [Buddy<HardwareMemory>.Block] = []
       while let block = fixture.buddy.allocate(order: 0) { blocks.append(block) }
@@ -31,7 +31,7 @@ import Testing
 
   /// Against a model that knows for each unit who has it.
   @Test(arguments: 0..<20) func `random requests agree with a bitmap`(seed: Int) {
-    let fixture = LayerFixture(mebibytes: 700, cap: 64 << 20, delay: 0)
+    let fixture = OwnLayers(mebibytes: 700, cap: 64 << 20, delay: 0)
     var generator = SeededGenerator(seed: UInt64(seed))
     var isTaken = [Bool](repeating: false, count: 700)
     var live: [Buddy<HardwareMemory>.Block] = []
@@ -55,7 +55,7 @@ import Testing
   }
 
   @Test func `the block freed last is served first`() throws {
-    let fixture = LayerFixture(mebibytes: 64)
+    let fixture = OwnLayers(mebibytes: 64)
     let blocks = try (0..<4).map { _ in try #require(fixture.buddy.allocate(order: 1)) }
     for block in blocks {
       fixture.buddy.release(block)
@@ -65,7 +65,7 @@ import Testing
   }
 
   @Test func `a purged block reads as zero and says so`() throws {
-    let fixture = LayerFixture(mebibytes: 64)
+    let fixture = OwnLayers(mebibytes: 64)
     let block = try #require(fixture.buddy.allocate(order: 2))
     let start = UnsafeMutableRawPointer(bitPattern: fixture.region.address(ofUnit: block.firstUnit))!
     start.initializeMemory(as: UInt8.self, repeating: 0xFF, count: 4 << 20)
@@ -79,7 +79,7 @@ import Testing
   }
 
   @Test func `more than the cap is not kept, the longest free goes first`() throws {
-    let fixture = LayerFixture(mebibytes: 256, cap: 8 << 20)
+    let fixture = OwnLayers(mebibytes: 256, cap: 8 << 20)
     let blocks = try (0..<64).map { _ in try #require(fixture.buddy.allocate(order: 0)) }
     for block in blocks {
       fixture.buddy.release(.init(order: 0, index: block.index, isDirty: true))
@@ -88,7 +88,7 @@ import Testing
   }
 
   @Test func `four threads never get the same unit`() {
-    let fixture = LayerFixture(mebibytes: 256, cap: 32 << 20, delay: 0)
+    let fixture = OwnLayers(mebibytes: 256, cap: 32 << 20, delay: 0)
     let buddy = UncheckedBox(fixture.buddy)
     let owners = UncheckedBox(UnsafeMutablePointer<Int>.allocate(capacity: 256))
     owners.value.initialize(repeating: -1, count: 256)

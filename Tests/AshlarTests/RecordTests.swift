@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test func `a full magazine travels through the stack of its class`() throws {
-    let fixture = LayerFixture(mebibytes: 8)
+    let fixture = OwnLayers(mebibytes: 8)
     let sizeClass = SizeClass(holding: 100)
     let blocks = fixture.blocks(sizeClass, 64)
     let magazine = try #require(fixture.depots.takeEmpty())

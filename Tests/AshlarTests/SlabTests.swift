@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct SlabTests {
   @Test(arguments: 0..<SizeClass.count) func `a slab serves each of its blocks once, aligned and apart`(index: Int) throws {
-    let fixture = LayerFixture(mebibytes: 16)
+    let fixture = OwnLayers(mebibytes: 16)
     let sizeClass = SizeClass(index: index)
     let slab = try #require(fixture.pool.take(order: sizeClass.slabOrder))
     slab.open(for: sizeClass)
@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func `an empty slab of one class serves another`() {
-    let fixture = LayerFixture(mebibytes: 4)
+    let fixture = OwnLayers(mebibytes: 4)
     var first: Set<UInt> = []
     // Each class in turn takes all memory there is: none can have kept any. (Of the smallest, one stands for all.)
     for index in 0..<SizeClass.count where index == 0 || index >= 15 {
@@ -42,7 +42,7 @@ import Testing
   }
 
   @Test(arguments: 0..<10) func `magazines and slabs agree with a counting model`(seed: Int) {
-    let fixture = LayerFixture(mebibytes: 64, cap: 4 << 20, delay: 0)
+    let fixture = OwnLayers(mebibytes: 64, cap: 4 << 20, delay: 0)
     var generator = SeededGenerator(seed: UInt64(seed))
     var live: [Int: Set<UInt>] = [:]
     for _ in 0..<2000 {
@@ -67,7 +67,7 @@ import Testing
   }
 
   @Test func `under strict overcommit every block is writable, and nothing else is charged`() {
-    let fixture = LayerFixture(mebibytes: 64, strict: true)
+    let fixture = OwnLayers(mebibytes: 64, strict: true)
     var live: [(SizeClass, UInt)] = []
     for index in 0..<SizeClass.count {
       for block in fixture.blocks(SizeClass(index: index), 3) {
@@ -88,7 +88,7 @@ import Testing
   }
 
   @Test func `a block that comes home twice is found, and the rest come home`() {
-    let fixture = LayerFixture(mebibytes: 8)
+    let fixture = OwnLayers(mebibytes: 8)
     let sizeClass = SizeClass(holding: 64)
     let blocks = fixture.blocks(sizeClass, 10)
     #expect(fixture.giveBack(sizeClass, [blocks[0], blocks[1], blocks[0], blocks[2]]) == BlockBase(address: blocks[0]))
@@ -96,7 +96,7 @@ import Testing
   }
 
   @Test func `a block that is live is not taken home`() {
-    let fixture = LayerFixture(mebibytes: 8)
+    let fixture = OwnLayers(mebibytes: 8)
     let sizeClass = SizeClass(holding: 64)
     let blocks = fixture.blocks(sizeClass, 3)
     fixture.region.setTag(Tag.free(sizeClass).live, at: BlockBase(address: blocks[1]))
@@ -105,7 +105,7 @@ import Testing
   }
 
   @Test func `pages that hold memory are preferred, and purged on demand`() throws {
-    let fixture = LayerFixture(mebibytes: 8)
+    let fixture = OwnLayers(mebibytes: 8)
     let keeper = try #require(fixture.pool.take(order: 0))
     let slab = try #require(fixture.pool.take(order: 0))
     let memory = UnsafeMutableRawPointer(bitPattern: fixture.region.address(ofPage: slab.page))!

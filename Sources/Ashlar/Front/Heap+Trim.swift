@@ -6,6 +6,11 @@ extension Heap {
   package func trim() {
     emptyQuarantine(over: nil, .trim)
     reclaim()
+    purge()
+  }
+
+  /// Gives the free pages of slabs and medium blocks back to the system.
+  func purge() {
     pool.purge(all: true)
     buddy.purge(all: true)
   }

@@ -104,6 +104,12 @@ extension PoolAllocator {
   /// cache and the global stacks, and free blocks of the medium level).
   public func trim() { ProcessHeap.shared?.pointee.trim() }
 
+  /// Brings home what the calling thread's cache and the global stacks hold; the memory stays with the heap.
+  package func reclaim() { ProcessHeap.shared?.pointee.reclaim() }
+
+  /// Gives back to the system what no cache and no global stack holds.
+  package func purge() { ProcessHeap.shared?.pointee.purge() }
+
   /// Releases every huge block (over 1 GiB) at once; nobody may use one any more. Answers how many there were.
   @discardableResult
   public func releaseAllHugeBlocks() -> Int {

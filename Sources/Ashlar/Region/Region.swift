@@ -149,7 +149,9 @@ package struct Region<Memory: SharedMemory> {
   // tags for a block of 1 MiB and more.
   private func purgeTags(of pages: Range<Int>) {
     var first = pages.lowerBound
-    for page in pages where page % RegionLayout.pagesPerUnit == 0 && tag(at: address(ofPage: page)).order != nil {
+    let perUnit = RegionLayout.pagesPerUnit
+    let firstOfUnit = (pages.lowerBound + perUnit - 1) / perUnit * perUnit
+    for page in stride(from: firstOfUnit, to: pages.upperBound, by: perUnit) where tag(at: address(ofPage: page)).order != nil {
       purgeAllTags(of: first..<page)
       first = page + 1
     }

@@ -115,7 +115,7 @@ struct Victim: Sendable {
 
   // MARK: Foreign
 
-  private static var foreign: [Victim] {
+  static var foreign: [Victim] {
     [
       Victim("an address on the stack", "invalid pointer", ["not from this allocator"]) { body in
         withUnsafeTemporaryAllocation(byteCount: 64, alignment: 16) { body($0.baseAddress!) }

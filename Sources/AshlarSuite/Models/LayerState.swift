@@ -1,44 +1,16 @@
 import Ashlar
 import ScheduleExplorer
 
-/// The layers below the thread caches, on a small region of their own.
-final class LayerState {
-  let process = ModelProcess()
-  let region: Region<SteppingMemory>
-  let metadata: MetadataMemory<SteppingMemory>
-  let buddy: Buddy<SteppingMemory>
-  let pool: SlabPool<SteppingMemory>
-  let slabs: SlabClasses<SteppingMemory>
-  let depots: Depots<SteppingMemory>
+/// The layers below the thread caches, each step of theirs a choice, and what the threads have of them.
+final class LayerState: Layers<SteppingMemory> {
   /// What the threads have, each its own.
   var blocks: [[UInt]] = [[], [], [], []]
   var runs: [[Buddy<SteppingMemory>.Block]] = [[], [], [], []]
 
-  /// - Parameters:
-  ///   - units: mebibytes that there are, a multiple of 4.
-  ///   - queueCapacity: entries of the merge queue.
-  ///   - cap: bytes that stay dirty at most on each level.
   init(units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, depotBytes: Int = 1 << 20) {
-    let process = process
-    guard let region = Region<SteppingMemory>(
-      bytes: units << 20, strict: false, unitRecordBytes: { BuddyTables.bytes(units: $0, queueCapacity: queueCapacity) })
-    else { fatalError("no region for a model") }
-    self.region = region
-    func retention() -> Retention<SteppingMemory> {
-      Retention(region: region, cap: cap, delay: 1_000_000, state: process.take(Retention<SteppingMemory>.bytes))
-    }
-    metadata = MetadataMemory(state: process.take(MetadataMemory<SteppingMemory>.bytes, "metadata"))
-    let tables = BuddyTables(memory: region.unitRecords, units: region.unitCount, queueCapacity: queueCapacity)
-    buddy = Buddy(tables: tables, retention: retention())
-    pool = SlabPool(
-      region: region, buddy: buddy, retention: retention(), state: process.take(SlabPool<SteppingMemory>.stateBytes, "pool"),
-      table: process.take(SlabPool<SteppingMemory>.tableBytes(units: region.unitCount), "units"))
-    slabs = SlabClasses(region: region, pool: pool, state: process.take(SlabClasses<SteppingMemory>.bytes, "slab classes"))
-    depots = Depots(heads: process.take(Depots<SteppingMemory>.bytes, "depots"), metadata: metadata, limitBytes: depotBytes)
+    super.init(units: units, queueCapacity: queueCapacity, cap: cap, depotBytes: depotBytes, memory: ModelProcess())
     name(tables)
   }
-
-  deinit { region.release() }
 
   private func name(_ tables: BuddyTables) {
     Explored.name("tags", region.tags, bytes: region.bytes / 16)

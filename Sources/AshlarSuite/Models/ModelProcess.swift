@@ -3,7 +3,7 @@ import CAshlar
 import ScheduleExplorer
 
 /// What one execution of a model has instead of a process: memory that goes when it does, a clock, and the hot path's words.
-final class ModelProcess {
+final class ModelProcess: StateMemory {
   let globals: UnsafeMutablePointer<ashlar_globals>
   var milliseconds: UInt = 1000
   private var mappings: [UnsafeMutableRawPointer: Int] = [:]

@@ -50,9 +50,10 @@ public struct Oracle {
 
   // MARK: Operations
 
-  /// Asks for a block and fills it. Nil when the subject refuses.
+  /// Asks for a block, zeroed where the subject can do that, and fills it. Nil when the subject refuses.
   @discardableResult
   public mutating func allocate(size: Int, alignment: Int = 1, zeroed: Bool = false) -> Block? {
+    let zeroed = zeroed && (alignment <= 16 || subject.zeroesAligned)
     guard let pointer = subject.allocate(size: size, alignment: alignment, zeroed: zeroed) else {
       refusals += 1
       return nil
@@ -94,6 +95,9 @@ public struct Oracle {
     verify(block)
     if sized { subject.free(block.pointer, size: block.size) } else { subject.free(block.pointer) }
   }
+
+  /// Takes a live block off the list: its caller gives it back in a way of its own.
+  mutating func forget(_ index: Int) { live.remove(at: index) }
 
   public mutating func freeAll() {
     while !live.isEmpty { free(live.count - 1) }

@@ -3,6 +3,8 @@ import Ashlar
 /// What is tested: one interface of an allocator, as the oracle calls it.
 public protocol Subject: Sendable {
   var name: String { get }
+  /// Whether blocks aligned above 16 can be had zeroed.
+  var zeroesAligned: Bool { get }
   /// Nil when memory is out.
   func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer?
   /// Nil, and the block as it was, when memory is out.
@@ -18,6 +20,7 @@ public struct SwiftSubject: Subject {
 
   public init() {}
   public var name: String { "Swift interface" }
+  public var zeroesAligned: Bool { true }
 
   public func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
     pool.allocateIfPossible(size: size, alignment: alignment, zeroed: zeroed)
@@ -34,13 +37,12 @@ public struct SwiftSubject: Subject {
 public struct CSubject: Subject {
   public init() {}
   public var name: String { "C interface" }
+  public var zeroesAligned: Bool { false }
 
   public func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
     let bytes = UInt(bitPattern: size)
     if zeroed, alignment <= 16 { return ashlarCalloc(1, bytes) }
-    let block = alignment <= 16 ? ashlarMalloc(bytes) : ashlarAlignedAlloc(UInt(bitPattern: alignment), bytes)
-    if zeroed, size > 0 { block?.initializeMemory(as: UInt8.self, repeating: 0, count: size) }
-    return block
+    return alignment <= 16 ? ashlarMalloc(bytes) : ashlarAlignedAlloc(UInt(bitPattern: alignment), bytes)
   }
   public func reallocate(_ block: UnsafeMutableRawPointer, size: Int) -> UnsafeMutableRawPointer? {
     ashlarRealloc(block, UInt(bitPattern: size))

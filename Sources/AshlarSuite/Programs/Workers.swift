@@ -2,8 +2,12 @@ import Glibc
 
 /// Threads that take turns: each does what it is given while the one that gave it waits.
 ///
-/// They are made when first needed, so that a program for one thread costs none.
+/// They are made when first needed and live until they are ended, so that a program for one thread costs none, and the next
+/// one finds those of the last.
 final class Workers {
+  /// Whoever runs programs: one at a time.
+  nonisolated(unsafe) static let shared = Workers()
+
   private final class Worker: @unchecked Sendable {
     private var task: (() -> Void)?
     private let begun = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
@@ -54,11 +58,9 @@ final class Workers {
     workers[thread]!.perform(task)
   }
 
-  /// Ends the threads.
-  func end() {
-    workers.values.forEach { $0.perform(nil) }
-    workers = [:]
-  }
+  /// Whether a thread is there; the caller's own always is.
+  func isRunning(_ thread: Int) -> Bool { thread == 0 || workers[thread] != nil }
 
-  deinit { end() }
+  /// Lets a thread exit.
+  func end(_ thread: Int) { workers.removeValue(forKey: thread)?.perform(nil) }
 }

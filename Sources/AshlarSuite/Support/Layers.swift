@@ -1,0 +1,84 @@
+import Ashlar
+
+/// Where layers have their state: zeroed memory that lives as long as they do.
+protocol StateMemory: AnyObject {
+  /// So many bytes for the part that is named, aligned to a line.
+  func take(_ bytes: Int, _ name: String) -> UnsafeMutableRawPointer
+}
+
+/// The layers below the thread caches, on a region of their own, which goes with them.
+package class Layers<Memory: SharedMemory> {
+  package let region: Region<Memory>
+  package let metadata: MetadataMemory<Memory>
+  package let buddy: Buddy<Memory>
+  package let pool: SlabPool<Memory>
+  package let slabs: SlabClasses<Memory>
+  package let depots: Depots<Memory>
+  let tables: BuddyTables
+  private let memory: any StateMemory
+
+  /// - Parameters:
+  ///   - units: mebibytes that there are, rounded down to a multiple of 4.
+  ///   - strict: reserve without commit charge, as under `vm.overcommit_memory=2`.
+  ///   - queueCapacity: entries of the merge queue.
+  ///   - cap: bytes that stay dirty at most on each level.
+  ///   - delay: milliseconds that they do.
+  ///   - depotBytes: bytes that a class keeps in its global stack.
+  init(
+    units: Int, strict: Bool = false, queueCapacity: Int, cap: Int, delay: UInt = 1_000_000, depotBytes: Int = 1 << 20,
+    memory: any StateMemory
+  ) {
+    self.memory = memory
+    func take(_ bytes: Int, _ name: String = "") -> UnsafeMutableRawPointer { memory.take(bytes, name) }
+    guard let region = Region<Memory>(
+      bytes: units << 20, strict: strict, unitRecordBytes: { BuddyTables.bytes(units: $0, queueCapacity: queueCapacity) })
+    else { fatalError("no region for the layers") }
+    self.region = region
+    func retention() -> Retention<Memory> {
+      Retention(region: region, cap: cap, delay: delay, state: take(Retention<Memory>.bytes))
+    }
+    metadata = MetadataMemory(state: take(MetadataMemory<Memory>.bytes, "metadata"))
+    tables = BuddyTables(memory: region.unitRecords, units: region.unitCount, queueCapacity: queueCapacity)
+    buddy = Buddy(tables: tables, retention: retention())
+    pool = SlabPool(
+      region: region, buddy: buddy, retention: retention(), state: take(SlabPool<Memory>.stateBytes, "pool"),
+      table: take(SlabPool<Memory>.tableBytes(units: region.unitCount), "units"))
+    slabs = SlabClasses(region: region, pool: pool, state: take(SlabClasses<Memory>.bytes, "slab classes"))
+    depots = Depots(heads: take(Depots<Memory>.bytes, "depots"), metadata: metadata, limitBytes: depotBytes)
+  }
+
+  deinit { region.release() }
+}
+
+/// The layers on this machine's memory, for what calls them directly.
+package final class OwnLayers: Layers<HardwareMemory> {
+  package init(mebibytes: Int, cap: Int = 1 << 40, delay: UInt = 1_000_000, strict: Bool = false, queueCapacity: Int = 256) {
+    super.init(
+      units: mebibytes, strict: strict, queueCapacity: queueCapacity, cap: cap, delay: delay, memory: OwnMemory())
+  }
+
+  /// Up to `count` blocks of a class, straight from its slabs.
+  package func blocks(_ sizeClass: SizeClass, _ count: Int) -> [UInt] {
+    var blocks: [UInt] = []
+    _ = slabs.take(sizeClass, count) { blocks.append($0) }
+    return blocks
+  }
+
+  /// Sends blocks home; answers one that was there already.
+  package func giveBack(_ sizeClass: SizeClass, _ blocks: [UInt]) -> BlockBase? {
+    slabs.giveBack(sizeClass, blocks.count) { blocks[$0] }
+  }
+}
+
+private final class OwnMemory: StateMemory {
+  private var pieces: [UnsafeMutableRawPointer] = []
+
+  func take(_ bytes: Int, _ name: String) -> UnsafeMutableRawPointer {
+    let piece = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    piece.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    pieces.append(piece)
+    return piece
+  }
+
+  deinit { pieces.forEach { $0.deallocate() } }
+}

@@ -1,0 +1,163 @@
+import Ashlar
+
+// Slabs, magazines and depots against a model that counts every block.
+extension FuzzTarget {
+  private enum Request: Int, CaseIterable {
+    case take, giveBack, load, unload, drain, purge, check
+
+    var verb: Grammar.Verb {
+      let sizeClass = Grammar.Parameter.number("class", below: SizeClass.count)
+      let count = Grammar.Parameter.number("count", below: SizeClass.largestBatch + 1)
+      return switch self {
+      case .take: Grammar.Verb("take", sizeClass, count)
+      case .giveBack: Grammar.Verb("give-back", sizeClass, count, .flag("oldest"))
+      case .load: Grammar.Verb("load-magazine", sizeClass, count)
+      case .unload: Grammar.Verb("unload-magazine", sizeClass)
+      case .drain: Grammar.Verb("drain", sizeClass)
+      case .purge: Grammar.Verb("purge", .flag("all"))
+      case .check: Grammar.Verb("check")
+      }
+    }
+  }
+
+  static let slabs = FuzzTarget(
+    "slabs", "slabs, magazines and depots against a count of every block of every class",
+    Grammar(Request.allCases.map(\.verb), weights: ["take": 5, "give-back": 4, "load-magazine": 3, "unload-magazine": 2]),
+    begin: { SlabModel() },
+    perform: { model, step in
+      let sizeClass = SizeClass(index: step[0])
+      return switch Request(rawValue: step.verb)! {
+      case .take: model.take(sizeClass, step[1])
+      case .giveBack: model.giveBack(sizeClass, step[1], oldest: step[2] != 0)
+      case .load: model.load(sizeClass, step[1])
+      case .unload: model.unload(sizeClass)
+      case .drain: model.drain(sizeClass)
+      case .purge: model.purge(all: step[0] != 0)
+      case .check: model.check()
+      }
+    }, close: { $0.close() })
+}
+
+private final class SlabModel {
+  private static let units = 16
+  private let layers = OwnLayers(mebibytes: units, cap: 4 << 20)
+  /// Blocks of each class that are out, in the order in which they were had, and those in magazines, last in first out.
+  private var held = [Int: [UInt]]()
+  private var stacked = [Int: [[UInt]]]()
+  /// Every block that is not home, and its end: no two may overlap.
+  private var ends = [UInt: UInt]()
+
+  private func word(_ block: UInt) -> UnsafeMutablePointer<UInt> { UnsafeMutablePointer(bitPattern: block)! }
+
+  func take(_ sizeClass: SizeClass, _ count: Int) -> String? {
+    let blocks = layers.blocks(sizeClass, count)
+    if blocks.count > count { return "\(blocks.count) blocks" }
+    // Whoever gets fewer than asked for has met the end of memory.
+    if blocks.count < count, bytesOut + count * sizeClass.size < Self.units << 19 { return "\(blocks.count) blocks only, with \(bytesOut >> 10) KiB out" }
+    for block in blocks { if let failure = note(block, sizeClass) { return failure } }
+    held[sizeClass.index, default: []] += blocks
+    return countIsRight(sizeClass)
+  }
+
+  private var bytesOut: Int { ends.reduce(0) { $0 + Int($1.value - $1.key) } }
+
+  private func note(_ block: UInt, _ sizeClass: SizeClass) -> String? {
+    let end = block + UInt(sizeClass.size)
+    let region = layers.region
+    guard block >= region.base, end <= region.base + UInt(region.bytes) else { return "a block outside the region" }
+    // What is out shares no granule: each has its owner's name in its first and last word.
+    if ends[block] != nil { return "block \(hex(block)) is served twice" }
+    if region.tag(at: block) != .free(sizeClass) { return "block \(hex(block)) has the wrong tag" }
+    ends[block] = end
+    word(block).pointee = block
+    word(end - 8).pointee = block
+    return nil
+  }
+
+  private func isWhole(_ block: UInt) -> Bool {
+    guard let end = ends[block] else { return false }
+    return word(block).pointee == block && word(end - 8).pointee == block
+  }
+
+  func giveBack(_ sizeClass: SizeClass, _ count: Int, oldest: Bool) -> String? {
+    let all = held[sizeClass.index, default: []]
+    let leaving = Array(oldest ? all.prefix(count) : all.suffix(count))
+    if oldest { held[sizeClass.index]?.removeFirst(leaving.count) } else { held[sizeClass.index]?.removeLast(leaving.count) }
+    return goHome(leaving, sizeClass)
+  }
+
+  private func goHome(_ blocks: [UInt], _ sizeClass: SizeClass) -> String? {
+    for block in blocks {
+      if !isWhole(block) { return "block \(hex(block)) changed under its owner's hands" }
+      ends[block] = nil
+    }
+    if let twice = layers.giveBack(sizeClass, blocks) { return "block \(hex(twice.address)) is said to have been home" }
+    return countIsRight(sizeClass)
+  }
+
+  private func countIsRight(_ sizeClass: SizeClass) -> String? {
+    let stacked = stacked[sizeClass.index, default: []].reduce(0) { $0 + $1.count }
+    let out = held[sizeClass.index, default: []].count + stacked
+    let (counted, kept) = (layers.slabs.takenCount(sizeClass), layers.depots.blockCount(sizeClass))
+    if counted != out { return "\(counted) blocks are counted as out, \(out) are" }
+    return kept == stacked ? nil : "\(kept) blocks are counted in magazines, \(stacked) are"
+  }
+
+  func load(_ sizeClass: SizeClass, _ count: Int) -> String? {
+    let leaving = Array(held[sizeClass.index, default: []].suffix(min(count, sizeClass.batch)))
+    guard !leaving.isEmpty else { return nil }
+    guard let magazine = layers.depots.takeEmpty() else { return "no magazine" }
+    held[sizeClass.index]?.removeLast(leaving.count)
+    magazine.fill(leaving.count) { leaving[$0] }
+    stacked[sizeClass.index, default: []].append(leaving)
+    let depth = layers.depots.put(magazine, sizeClass)
+    let known = stacked[sizeClass.index]!.count
+    return depth == known ? countIsRight(sizeClass) : "\(depth) magazines deep, not \(known)"
+  }
+
+  func unload(_ sizeClass: SizeClass) -> String? {
+    guard let magazine = layers.depots.take(sizeClass) else {
+      return stacked[sizeClass.index, default: []].isEmpty ? nil : "a magazine is lost"
+    }
+    guard let known = stacked[sizeClass.index]?.popLast() else { return "a magazine from nowhere" }
+    let blocks = (0..<magazine.count).map { magazine[$0] }
+    layers.depots.discard(magazine)
+    held[sizeClass.index, default: []] += blocks
+    if blocks != known { return "a magazine does not hold what was put in it" }
+    return blocks.allSatisfy(isWhole) ? countIsRight(sizeClass) : "a block changed in a magazine"
+  }
+
+  func drain(_ sizeClass: SizeClass) -> String? {
+    for block in stacked[sizeClass.index, default: []].joined() {
+      if !isWhole(block) { return "block \(hex(block)) changed in a magazine" }
+      ends[block] = nil
+    }
+    stacked[sizeClass.index] = nil
+    if let twice = layers.depots.drain(sizeClass, into: layers.slabs) { return "block \(hex(twice.address)) is said to have been home" }
+    return countIsRight(sizeClass)
+  }
+
+  func purge(all: Bool) -> String? {
+    layers.pool.purge(all: all)
+    return ends.keys.allSatisfy(isWhole) ? nil : "a block that is out lost its contents"
+  }
+
+  func check() -> String? {
+    let sorted = ends.sorted { $0.key < $1.key }
+    for (one, next) in zip(sorted, sorted.dropFirst()) where one.value > next.key {
+      return "blocks \(hex(one.key)) and \(hex(next.key)) overlap"
+    }
+    return layers.slabs.checkInvariants() && layers.pool.checkInvariants() ? nil : "the records do not agree"
+  }
+
+  /// All goes home, and no class keeps a unit.
+  func close() -> String? {
+    if let failure = check() { return failure }
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      if let failure = drain(sizeClass) ?? giveBack(sizeClass, .max, oldest: true) { return failure }
+    }
+    let kept = layers.pool.heldBytes
+    return kept == 0 ? check() : "\(kept >> 10) KiB are kept though every block is home"
+  }
+}
