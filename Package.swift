@@ -19,7 +19,7 @@ let package = Package(
     .target(name: "CScheduleExplorer"),
     .target(name: "ScheduleExplorer", dependencies: ["CScheduleExplorer"]),
     .target(name: "AshlarSuite", dependencies: ["Ashlar", "CAshlar", "ScheduleExplorer"]),
-    .target(name: "AshlarMutants"),
+    .target(name: "AshlarMutants", dependencies: ["AshlarSuite"]),
     .executableTarget(
       name: "ashlar",
       dependencies: ["AshlarMutants", "AshlarSuite", "ScheduleExplorer", .product(name: "ArgumentParser", package: "swift-argument-parser")],

@@ -1,3 +1,4 @@
+import AshlarSuite
 import Foundation
 
 /// The suite, run against one defect after the other.

@@ -1,3 +1,4 @@
+import AshlarSuite
 import Foundation
 
 /// A copy of the package with every defect in it, and the program that is built of it.

@@ -4,7 +4,7 @@ import AshlarSuite
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check",
-    abstract: "Runs the battery of checks on the allocator, in about a minute.",
+    abstract: "Runs the battery of checks on the allocator, in about a minute, or on another one.",
     discussion: "Exit code: 0 when every check passes, 1 when one finds something, 64 for arguments that make no sense.")
 
   @Flag(help: "List the checks and stop.")
@@ -19,37 +19,67 @@ struct CheckCommand: ParsableCommand {
   @Option(help: "Go on with new seeds for this many minutes.")
   var minutes: Int = 0
 
+  @Option(help: ArgumentHelp(
+    "Check the C functions of another allocator: a shared library, or libc. Each check has a process of its own.", valueName: "path"))
+  var malloc: String?
+
+  @Option(help: ArgumentHelp("With --malloc: a check that takes longer has hung.", valueName: "seconds"))
+  var limit = 300.0
+
   func validate() throws {
     guard (0...100_000).contains(minutes) else { throw ValidationError("--minutes takes 0 to 100000.") }
-    _ = try selection()
+    guard limit > 0 else { throw ValidationError("--limit takes a positive number of seconds.") }
+    if let malloc { _ = try AllocatorLibrary(orRefuse: malloc) }
+    _ = try names()
   }
 
-  private func selection() throws -> [Check] {
-    guard let only else { return Battery.checks }
+  /// A check by its name, wherever it runs.
+  private typealias Run = (_ name: String, _ seed: UInt64, _ console: Console) throws -> Check.Outcome
+
+  private var available: [(name: String, summary: String)] {
+    malloc == nil ? Battery.checks.map { ($0.name, $0.summary) } : LibraryBattery.checks
+  }
+
+  private func names() throws -> [String] {
+    guard let only else { return available.map(\.name) }
     let names = only.split(separator: ",").map(String.init)
     guard !names.isEmpty else { throw ValidationError("--only takes the name of a check; --list shows them.") }
-    switch Battery.checks(named: names) {
-    case .success(let checks): return checks
-    case .failure(let unknown): throw ValidationError("No check is named '\(unknown.name)'; --list shows them.")
+    for name in names where !available.contains(where: { $0.name == name }) {
+      throw ValidationError("No check is named '\(name)'; --list shows them.")
+    }
+    return available.map(\.name).filter(names.contains)
+  }
+
+  private func runner() throws -> Run {
+    guard let malloc else {
+      return { name, seed, console in
+        Battery.checks.first { $0.name == name }!.run(seed: seed, scale: 1) { console.progress("\(name) \(Int($0 * 100)) %") }
+      }
+    }
+    let battery = LibraryBattery(try AllocatorLibrary(orRefuse: malloc), program: ownProgram, seconds: limit)
+    return { name, seed, console in
+      console.progress(name)
+      return try complete { try battery.run(name, seed: seed) }
     }
   }
 
   func run() throws {
     if list {
-      for check in Battery.checks { print(check.name.padded(to: 20) + check.summary) }
+      for check in available { print(check.name.padded(to: 20) + check.summary) }
       return
     }
     let first = seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
     let console = Console()
     let clock = ContinuousClock()
     let end = clock.now + .seconds(60 * minutes)
-    var summary = RunSummary()
+    var summary = RunSummary(arguments: malloc.map { "--malloc \($0) " } ?? "")
+    let run = try runner()
     var round: UInt64 = 0
     repeat {
       let seed = first &+ round
       console.line("seed \(seed)")
-      for check in try selection() {
-        let outcome = check.run(seed: seed, scale: 1) { console.progress("\(check.name) \(Int($0 * 100)) %") }
+      for name in try names() {
+        let outcome = try run(name, seed, console)
         summary.add(outcome, seed: seed)
         console.line(outcome.line)
       }

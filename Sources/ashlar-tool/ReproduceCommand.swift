@@ -62,19 +62,18 @@ struct ReproduceCommand: ParsableCommand {
     let path = FileManager.default.temporaryDirectory.appending(path: "ashlar-\(UUID().uuidString).program").path
     defer { try? FileManager.default.removeItem(atPath: path) }
     try Data(target.grammar.text(program).utf8).write(to: URL(filePath: path))
-    let process = Process()
-    process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-    process.arguments = ["reproduce", "--quiet", "--target", target.name, path]
-    process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
-    let output = Pipe()
-    process.standardOutput = output
-    process.standardError = output
-    try process.run()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    if process.terminationReason == .uncaughtSignal { return "\(text)died of signal \(process.terminationStatus)" }
-    return process.terminationStatus == 0 ? nil : text.trimmingCharacters(in: .newlines)
+    let run = try ChildProcess.run(ownProgram, ["reproduce", "--quiet", "--target", target.name, path], seconds: Self.limit)
+    switch run.end {
+    case .exit(0): return nil
+    case .exit: return run.output.trimmingCharacters(in: .newlines)
+    case .signal(let number): return "\(run.output)died of signal \(number)"
+    case .timeout: return "\(run.output)hung: not done after \(Int(Self.limit)) s"
+    case .tooMuchMemory: return "\(run.output)took too much memory"
+    }
   }
+
+  /// Seconds for one run.
+  private static let limit = 300.0
 
   private static func test(_ text: String, _ target: FuzzTarget) -> String {
     let lines = text.split(separator: "\n").map { "    \($0)\n" }.joined()

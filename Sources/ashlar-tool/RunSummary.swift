@@ -19,6 +19,10 @@ struct RunSummary {
   }
 
   private var rows: [Row] = []
+  /// What the command was given beside checks and a seed.
+  private let arguments: String
+
+  init(arguments: String) { self.arguments = arguments }
 
   var passed: Bool { rows.allSatisfy { $0.failures.isEmpty } }
 
@@ -42,7 +46,7 @@ struct RunSummary {
     for row in rows {
       for failure in row.failures {
         lines.append("\(row.name): \(failure.finding)")
-        lines.append("  repeat with: ashlar check --only \(row.name) --seed \(failure.seed)")
+        lines.append("  repeat with: ashlar check \(arguments)--only \(row.name) --seed \(failure.seed)")
       }
     }
     let failed = rows.filter { !$0.failures.isEmpty }.count

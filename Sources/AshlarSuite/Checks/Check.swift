@@ -29,7 +29,12 @@ public struct Check: Sendable {
   ///
   /// - Parameter scale: how many times the usual work is done, 1 or more.
   public func run(seed: UInt64, scale: Int, progress: @escaping @Sendable (Double) -> Void) -> Outcome {
-    let context = CheckContext(check: name, seed: seed, scale: scale, progress: progress)
+    run(seed: seed, scale: scale, journal: nil, progress: progress)
+  }
+
+  /// - Parameter journal: what is found is written to at once, if given.
+  func run(seed: UInt64, scale: Int, journal: Journal?, progress: @escaping @Sendable (Double) -> Void) -> Outcome {
+    let context = CheckContext(check: name, seed: seed, scale: scale, journal: journal, progress: progress)
     let clock = ContinuousClock()
     let duration = clock.measure { body(context) }
     let (whole, atto) = duration.components
@@ -42,6 +47,7 @@ final class CheckContext: Sendable {
   let check: String
   let seed: UInt64
   let scale: Int
+  private let journal: Journal?
   private let progress: @Sendable (Double) -> Void
   private let state = Guarded(State())
 
@@ -51,8 +57,9 @@ final class CheckContext: Sendable {
     var note = ""
   }
 
-  init(check: String, seed: UInt64, scale: Int, progress: @escaping @Sendable (Double) -> Void) {
+  init(check: String, seed: UInt64, scale: Int, journal: Journal?, progress: @escaping @Sendable (Double) -> Void) {
     self.check = check
+    self.journal = journal
     self.seed = seed
     self.scale = scale
     self.progress = progress
@@ -60,18 +67,32 @@ final class CheckContext: Sendable {
 
   func generator(_ index: Int = 0) -> SeededGenerator { SeededGenerator(seed: seed, part: check, index: index) }
 
-  func count(_ rounds: Int) { state.withLock { $0.rounds += rounds } }
+  func count(_ rounds: Int) {
+    state.withLock {
+      $0.rounds += rounds
+      journal?[.rounds] = $0.rounds
+    }
+  }
 
   /// Something is wrong.
   func find(_ text: String) {
-    state.withLock { if $0.findings.count < 20 { $0.findings.append(text) } }
+    state.withLock {
+      guard $0.findings.count < 20 else { return }
+      journal?.write(.finding, text)
+      $0.findings.append(text)
+    }
   }
 
   func require(_ condition: Bool, _ text: @autoclosure () -> String) {
     if !condition { find(text()) }
   }
 
-  func note(_ text: String) { state.withLock { $0.note = text } }
+  func note(_ text: String) {
+    state.withLock {
+      journal?.write(.note, text)
+      $0.note = text
+    }
+  }
 
   /// `done` of `total` are finished.
   func advance(_ done: Int, of total: Int) {
@@ -82,7 +103,7 @@ final class CheckContext: Sendable {
   func close(_ oracle: inout Oracle) {
     oracle.verifyAll()
     oracle.freeAll()
-    oracle.findings.forEach(find)
+    if oracle.whenFound == nil { oracle.findings.forEach(find) }
   }
 
   fileprivate func outcome(name: String, seconds: Double) -> Check.Outcome {

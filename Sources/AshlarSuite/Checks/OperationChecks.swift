@@ -16,7 +16,7 @@ extension Check {
 
   static func mixedOperations(_ context: CheckContext, _ subject: any Subject, operations: Int) {
     var generator = context.generator()
-    var oracle = Oracle(subject, seed: generator.next())
+    var oracle = Oracle(subject, seed: generator.next(), whenFound: context.find)
     for operation in 0..<operations {
       let index = oracle.live.isEmpty ? 0 : Int.random(in: 0..<oracle.live.count, using: &generator)
       switch Int.random(in: 0..<100, using: &generator) {
@@ -29,7 +29,7 @@ extension Check {
       case 60..<99 where !oracle.live.isEmpty:
         oracle.free(index, sized: Bool.random(using: &generator))
       case 99 where operation % 20 == 0:
-        PoolAllocator().trim()
+        subject.trim()
       default:
         if !oracle.live.isEmpty { oracle.verify(oracle.live[index]) }
       }

@@ -1,11 +1,11 @@
 /// A shadow model that knows every live block of one thread, and checks each answer of the subject against it:
 /// no overlap, alignment, usable size, contents byte for byte, zeroing.
 ///
-/// It keeps its records in memory of its own (the system's allocator), so that the subject can't damage them. Not
-/// thread-safe: one oracle a thread; blocks of different threads are told apart by their contents.
+/// It keeps its records of blocks in memory of its own, so that the subject can't damage them. Not thread-safe: one
+/// oracle a thread; blocks of different threads are told apart by their contents. Copies share the records.
 public struct Oracle {
   /// A live block.
-  public struct Block: Equatable, Sendable {
+  public struct Block: Equatable, BitwiseCopyable, Sendable {
     public let address: UInt
     public let size: Int
     public let alignment: Int
@@ -17,16 +17,19 @@ public struct Oracle {
   private let subject: any Subject
   private var generator: SeededGenerator
   /// Live blocks, in the order of their addresses.
-  public private(set) var live: [Block] = []
+  public let live = MappedArray<Block>()
   public private(set) var findings: [String] = []
   /// Requests that the subject answered with nil.
   public private(set) var refusals = 0
 
   /// Blocks up to this size are filled and verified whole; of larger ones the first and the last half of it.
   private let wholeBelow: Int
+  /// Told each finding at once, for where the next operation may be the last.
+  let whenFound: ((String) -> Void)?
 
-  public init(_ subject: any Subject, seed: UInt64, wholeBelow: Int = .max) {
+  public init(_ subject: any Subject, seed: UInt64, wholeBelow: Int = .max, whenFound: ((String) -> Void)? = nil) {
     self.subject = subject
+    self.whenFound = whenFound
     self.wholeBelow = wholeBelow
     generator = SeededGenerator(seed: seed)
   }
@@ -117,7 +120,7 @@ public struct Oracle {
   }
 
   private mutating func check(_ block: Block) {
-    let promised = max(block.alignment, 16)
+    let promised = max(block.alignment, subject.leastAlignment(size: block.size))
     if block.address % UInt(promised) != 0 {
       find("a block of \(block.size) aligned to \(block.alignment) lies at \(hex(block.address))")
     }
@@ -158,7 +161,9 @@ public struct Oracle {
   mutating func note(_ text: String) { find(text) }
 
   private mutating func find(_ text: String) {
-    if findings.count < 20 { findings.append(text) }
+    guard findings.count < 20 else { return }
+    findings.append(text)
+    whenFound?(text)
   }
 }
 

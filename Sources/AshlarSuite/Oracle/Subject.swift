@@ -12,6 +12,10 @@ public protocol Subject: Sendable {
   func free(_ block: UnsafeMutableRawPointer?)
   func free(_ block: UnsafeMutableRawPointer?, size: Int)
   func usableSize(_ block: UnsafeMutableRawPointer?) -> Int
+  /// Gives back to the system what can be.
+  func trim()
+  /// What a block of this size is aligned to when nothing is asked.
+  func leastAlignment(size: Int) -> Int
 }
 
 /// Ashlar through its Swift interface.
@@ -31,23 +35,51 @@ public struct SwiftSubject: Subject {
   public func free(_ block: UnsafeMutableRawPointer?) { pool.deallocate(block) }
   public func free(_ block: UnsafeMutableRawPointer?, size: Int) { pool.deallocate(block, size: size) }
   public func usableSize(_ block: UnsafeMutableRawPointer?) -> Int { pool.usableSize(of: block) }
+  public func trim() { pool.trim() }
+  public func leastAlignment(size: Int) -> Int { 16 }
 }
 
-/// Ashlar through its C interface.
+/// An allocator through its C functions: Ashlar's, unless others are given.
+///
+/// Asks only what the standards or its own documentation let it ask.
 public struct CSubject: Subject {
-  public init() {}
+  private let functions: MallocFunctions
+
+  public init(_ functions: MallocFunctions = .ashlar) { self.functions = functions }
   public var name: String { "C interface" }
   public var zeroesAligned: Bool { false }
 
   public func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
-    let bytes = UInt(bitPattern: size)
-    if zeroed, alignment <= 16 { return ashlarCalloc(1, bytes) }
-    return alignment <= 16 ? ashlarMalloc(bytes) : ashlarAlignedAlloc(UInt(bitPattern: alignment), bytes)
+    if alignment <= leastAlignment(size: size) {
+      let block = zeroed ? functions.calloc(1, size) : functions.malloc(size)
+      // Nothing may be given for nothing (C17 7.22.3); one byte is something.
+      return block == nil && size == 0 ? functions.malloc(1) : block
+    }
+    let block = aligned(size, alignment)
+    // Oracles ask for no more than this zeroed.
+    if zeroed, alignment <= 16, size > 0 { block?.initializeMemory(as: UInt8.self, repeating: 0, count: size) }
+    return block
   }
+
+  // C11 has sizes that are multiples of the alignment only, POSIX alignments of a pointer's size and more.
+  private func aligned(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+    if size % alignment == 0, size > 0, let allocate = functions.alignedAlloc { return allocate(alignment, size) }
+    guard let allocate = functions.posixMemalign else { return nil }
+    var block: UnsafeMutableRawPointer?
+    let size = functions.promisesMore ? size : max(size, 1)
+    return allocate(&block, max(alignment, MemoryLayout<UInt>.size), size) == 0 ? block : nil
+  }
+
+  // A size of 0 frees the block in some libraries (C17 7.22.3.5), and may do anything at all since C23.
   public func reallocate(_ block: UnsafeMutableRawPointer, size: Int) -> UnsafeMutableRawPointer? {
-    ashlarRealloc(block, UInt(bitPattern: size))
+    functions.realloc(block, functions.promisesMore ? size : max(size, 1))
   }
-  public func free(_ block: UnsafeMutableRawPointer?) { ashlarFree(block) }
-  public func free(_ block: UnsafeMutableRawPointer?, size: Int) { ashlarFreeSized(block, UInt(bitPattern: size)) }
-  public func usableSize(_ block: UnsafeMutableRawPointer?) -> Int { Int(bitPattern: ashlarMallocUsableSize(block)) }
+  public func free(_ block: UnsafeMutableRawPointer?) { functions.free(block) }
+  public func free(_ block: UnsafeMutableRawPointer?, size: Int) {
+    // C++'s sized delete is for what its new gave.
+    if functions.sized?.isOfC == true { functions.sizedFree(block, size) } else { functions.free(block) }
+  }
+  public func usableSize(_ block: UnsafeMutableRawPointer?) -> Int { functions.usableSize?(block) ?? .max }
+  public func trim() { functions.trim?() }
+  public func leastAlignment(size: Int) -> Int { functions.leastAlignment(size: size) }
 }
