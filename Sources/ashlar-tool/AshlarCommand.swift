@@ -5,5 +5,5 @@ struct AshlarCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ashlar",
     abstract: "Checks the Ashlar memory allocator, and reproduces what went wrong.",
-    subcommands: [CheckCommand.self, ExploreCommand.self, MutantsCommand.self, ReproduceCommand.self])
+    subcommands: [CheckCommand.self, ExploreCommand.self, MutantsCommand.self, ReplayCommand.self, ReproduceCommand.self])
 }

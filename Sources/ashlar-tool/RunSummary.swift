@@ -10,15 +10,20 @@ extension Check.Outcome {
 
 /// What came of all checks, over all seeds of a run.
 struct RunSummary {
-  private struct Row {
+  struct Row {
     var name: String
     var runs = 0
     var rounds = 0
     var seconds = 0.0
+    /// What was measured in the last run.
+    var note = ""
     var failures: [(seed: UInt64, finding: String)] = []
+
+    /// What to type to see it again.
+    func command(seed: UInt64) -> String { "ashlar check --only \(name) --seed \(seed)" }
   }
 
-  private var rows: [Row] = []
+  private(set) var rows: [Row] = []
 
   var passed: Bool { rows.allSatisfy { $0.failures.isEmpty } }
 
@@ -28,6 +33,7 @@ struct RunSummary {
     rows[index].runs += 1
     rows[index].rounds += outcome.rounds
     rows[index].seconds += outcome.seconds
+    rows[index].note = outcome.note
     rows[index].failures += outcome.findings.map { (seed, $0) }
   }
 
@@ -42,7 +48,7 @@ struct RunSummary {
     for row in rows {
       for failure in row.failures {
         lines.append("\(row.name): \(failure.finding)")
-        lines.append("  repeat with: ashlar check --only \(row.name) --seed \(failure.seed)")
+        lines.append("  repeat with: \(row.command(seed: failure.seed))")
       }
     }
     let failed = rows.filter { !$0.failures.isEmpty }.count

@@ -4,14 +4,14 @@ extension Check {
   static let operations = Check(
     "operations", "mixed operations on all four levels against the oracle, every byte verified"
   ) { context in
-    mixedOperations(context, SwiftSubject(), operations: 400_000 * context.scale)
+    mixedOperations(context, SwiftSubject(), operations: context.share(of: 400_000))
     blocksOfEveryLevel(context, SwiftSubject())
   }
 
   static let operationsInC = Check(
     "operations-c", "the same through malloc, calloc, realloc, aligned_alloc and free"
   ) { context in
-    mixedOperations(context, CSubject(), operations: 400_000 * context.scale)
+    mixedOperations(context, CSubject(), operations: context.share(of: 400_000))
   }
 
   static func mixedOperations(_ context: CheckContext, _ subject: any Subject, operations: Int) {
