@@ -17,52 +17,60 @@ public struct HeapPicture: Sendable {
   /// In the order of their addresses, as far as the region was ever used.
   public let pages: [Page]
 
-  /// Nil when there is no heap. O(granules that were ever used).
+  /// Nil when there is no heap. O(pages that were ever used, blocks).
   public static func ofProcessHeap() -> HeapPicture? {
     guard let heap = ProcessHeap.shared?.pointee else { return nil }
     let units = Int(bitPattern: HardwareMemory.load(heap.buddy.tables.frontier))
     return HeapPicture(heap.region, units: min(units, heap.region.unitCount))
   }
 
-  init(_ region: Region<HardwareMemory>, units: Int) {
-    var pages = [Page](repeating: .empty, count: units * RegionLayout.pagesPerUnit)
-    var live = [Int](repeating: 0, count: pages.count)
+  private init(_ region: Region<HardwareMemory>, units: Int) {
+    var drawing = Drawing(region: region, units: units)
     var page = 0
-    while page < pages.count {
-      if page % RegionLayout.pagesPerUnit == 0, let order = Self.mediumOrder(region, page) {
-        let end = min(page + RegionLayout.pagesPerUnit << order, pages.count)
-        for covered in page..<end { pages[covered] = .medium }
-        page = end
-      } else {
-        Self.walk(page, region, &pages, &live)
-        page += 1
-      }
-    }
-    self.pages = pages
+    while page < drawing.pages.count { page += drawing.draw(page) }
+    pages = drawing.pages
+  }
+}
+
+/// A picture in the making. It reads what may be read without a lock: tags, and what slab a page is part of.
+private struct Drawing {
+  private let region: Region<HardwareMemory>
+  private(set) var pages: [HeapPicture.Page]
+  private var live: [Int]
+
+  init(region: Region<HardwareMemory>, units: Int) {
+    self.region = region
+    pages = Array(repeating: .empty, count: units * RegionLayout.pagesPerUnit)
+    live = Array(repeating: 0, count: pages.count)
   }
 
-  private static func mediumOrder(_ region: Region<HardwareMemory>, _ page: Int) -> Int? {
+  /// Draws the block or slab that begins at a page, and answers how many pages to go on by.
+  mutating func draw(_ page: Int) -> Int {
+    if let sizeClass = Slab(region: region, page: page).sizeClass {
+      drawSlab(page, sizeClass)
+      return 1 << sizeClass.slabOrder
+    }
+    guard page % RegionLayout.pagesPerUnit == 0 else { return 1 }
     let tag = region.tag(at: region.address(ofPage: page))
-    return tag.isLive ? tag.order : nil
+    if tag == .guarded.live { pages[page] = .guarded }
+    guard tag.isLive, let order = tag.order else { return 1 }
+    let end = min(page + RegionLayout.pagesPerUnit << order, pages.count)
+    for covered in page..<end { pages[covered] = .medium }
+    return end - page
   }
 
-  /// Counts the live blocks that begin in a page. One that goes on in the next pages counts there as well.
-  private static func walk(_ page: Int, _ region: Region<HardwareMemory>, _ pages: inout [Page], _ live: inout [Int]) {
+  private mutating func drawSlab(_ page: Int, _ sizeClass: SizeClass) {
     let start = region.address(ofPage: page)
-    var offset = 0
-    while offset < RegionLayout.pageBytes {
+    for block in 0..<sizeClass.slabBlocks {
+      let offset = block * sizeClass.size
       let tag = region.tag(at: start + UInt(offset))
-      guard let sizeClass = tag.sizeClass else {
-        if tag == .guarded.live { pages[page] = .guarded }
-        offset += RegionLayout.granuleBytes
-        continue
-      }
-      if tag.isLive { add(sizeClass.size, at: page * RegionLayout.pageBytes + offset, &pages, &live) }
-      offset += sizeClass.size
+      if tag == .guarded.live { pages[page + offset / RegionLayout.pageBytes] = .guarded }
+      if tag == Tag.free(sizeClass).live { add(sizeClass.size, at: page * RegionLayout.pageBytes + offset) }
     }
   }
 
-  private static func add(_ size: Int, at start: Int, _ pages: inout [Page], _ live: inout [Int]) {
+  /// Adds a live block to every page that it lies in.
+  private mutating func add(_ size: Int, at start: Int) {
     var from = start
     while from < start + size, from / RegionLayout.pageBytes < pages.count {
       let page = from / RegionLayout.pageBytes

@@ -47,7 +47,8 @@ struct HTMLReport {
     guard let (seconds, name, picture) = record.picture else { return "" }
     return """
       <h2>The heap at its fullest</h2>
-      <p>Blocks of the region after \(tenths(seconds)) s, in \(name.isEmpty ? "no check" : name.escaped). A square is 64 KiB, a row 16 MiB.</p>
+      <p>Blocks of the region after \(tenths(seconds)) s, in \(name.isEmpty ? "no check" : name.escaped). A square is 64 KiB, a row 16 MiB;
+      rows of which nothing is live are left out.</p>
       \(HeapImage(picture).html)
       """
   }

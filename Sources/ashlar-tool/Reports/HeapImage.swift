@@ -1,6 +1,6 @@
 import AshlarSuite
 
-/// A heap as a picture: a pixel for each 64 KiB, 16 MiB a row.
+/// A heap as a picture: a pixel for each 64 KiB, 16 MiB a row, rows of which nothing is live left out.
 struct HeapImage {
   static let pagesPerRow = 256
   private let picture: HeapPicture
@@ -40,9 +40,15 @@ struct HeapImage {
     }
   }
 
+  private var rows: [ArraySlice<HeapPicture.Page>] {
+    stride(from: 0, to: picture.pages.count, by: Self.pagesPerRow)
+      .map { picture.pages[$0..<min($0 + Self.pagesPerRow, picture.pages.count)] }
+      .filter { row in row.contains { $0 != .empty } }
+  }
+
   /// The image, and what its colours mean.
   var html: String {
-    let bitmap = Bitmap(width: Self.pagesPerRow, palette: Self.palette, pixels: picture.pages.map(Self.value))
+    let bitmap = Bitmap(width: Self.pagesPerRow, palette: Self.palette, pixels: rows.flatMap { $0.map(Self.value) })
     var legend = [(Self.palette[0], "nothing live")]
     for (index, band) in Self.bands.enumerated() { legend.append((Self.palette[(index + 1) * Self.shades], band.name)) }
     legend += [(Self.palette[Self.medium], "medium block"), (Self.palette[Self.guarded], "guarded block")]
