@@ -6,6 +6,7 @@ struct AshlarCommand: ParsableCommand {
     commandName: "ashlar",
     abstract: "Checks the Ashlar memory allocator, and reproduces what went wrong.",
     subcommands: [
-      CheckCommand.self, ExploreCommand.self, MisuseCommand.self, MutantsCommand.self, ReproduceCommand.self, InsideCommand.self,
+      CheckCommand.self, ExploreCommand.self, MisuseCommand.self, MutantsCommand.self, ReplayCommand.self, ReproduceCommand.self,
+      InsideCommand.self,
     ])
 }

@@ -13,6 +13,9 @@ struct CheckCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Run these checks only.", valueName: "name,name"))
   var only: String?
 
+  @Option(help: ArgumentHelp("Run all but these checks.", valueName: "name,name"))
+  var except: String?
+
   @Option(help: "Repeat the run that printed this seed.")
   var seed: UInt64?
 
@@ -26,9 +29,20 @@ struct CheckCommand: ParsableCommand {
   @Option(help: ArgumentHelp("With --malloc: a check that takes longer has hung.", valueName: "seconds"))
   var limit = 300.0
 
+  @Option(help: ArgumentHelp("Do this share of the usual work, above 0 to 1: for builds in which every step takes long.", valueName: "share"))
+  var share = 1.0
+
+  @Option(help: ArgumentHelp("Write the results as JUnit XML, after every check.", valueName: "file"))
+  var junit: String?
+
+  @Option(help: ArgumentHelp("Write the results as an HTML page, after every check.", valueName: "file"))
+  var html: String?
+
   func validate() throws {
     guard (0...100_000).contains(minutes) else { throw ValidationError("--minutes takes 0 to 100000.") }
     guard limit > 0 else { throw ValidationError("--limit takes a positive number of seconds.") }
+    guard share > 0, share <= 1 else { throw ValidationError("--share takes a number above 0, to 1.") }
+    if malloc != nil, share != 1 { throw ValidationError("--share is for Ashlar's own checks.") }
     if let malloc { _ = try AllocatorLibrary(orRefuse: malloc) }
     _ = try names()
   }
@@ -41,19 +55,26 @@ struct CheckCommand: ParsableCommand {
   }
 
   private func names() throws -> [String] {
-    guard let only else { return available.map(\.name) }
-    let names = only.split(separator: ",").map(String.init)
-    guard !names.isEmpty else { throw ValidationError("--only takes the name of a check; --list shows them.") }
+    let chosen = try only.map { try names(in: $0, for: "--only") } ?? available.map(\.name)
+    let excluded = try except.map { try names(in: $0, for: "--except") } ?? []
+    let left = available.map(\.name).filter { chosen.contains($0) && !excluded.contains($0) }
+    guard !left.isEmpty else { throw ValidationError("--except leaves no check to run.") }
+    return left
+  }
+
+  private func names(in list: String, for option: String) throws -> [String] {
+    let names = list.split(separator: ",").map(String.init)
+    guard !names.isEmpty else { throw ValidationError("\(option) takes the name of a check; --list shows them.") }
     for name in names where !available.contains(where: { $0.name == name }) {
       throw ValidationError("No check is named '\(name)'; --list shows them.")
     }
-    return available.map(\.name).filter(names.contains)
+    return names
   }
 
   private func runner() throws -> Run {
     guard let malloc else {
       return { name, seed, console in
-        Battery.checks.first { $0.name == name }!.run(seed: seed, scale: 1) { console.progress("\(name) \(Int($0 * 100)) %") }
+        Battery.checks.first { $0.name == name }!.run(seed: seed, share: share) { console.progress("\(name) \(Int($0 * 100)) %") }
       }
     }
     let battery = LibraryBattery(try AllocatorLibrary(orRefuse: malloc), program: ownProgram, seconds: limit)
@@ -72,6 +93,7 @@ struct CheckCommand: ParsableCommand {
     let console = Console()
     let clock = ContinuousClock()
     let end = clock.now + .seconds(60 * minutes)
+    let reports = try Reports(junit: junit, html: html)
     var summary = RunSummary(arguments: malloc.map { "--malloc \($0) " } ?? "")
     let run = try runner()
     var round: UInt64 = 0
@@ -79,12 +101,14 @@ struct CheckCommand: ParsableCommand {
       let seed = first &+ round
       console.line("seed \(seed)")
       for name in try names() {
+        try reports.write(summary, running: (name, seed))
         let outcome = try run(name, seed, console)
         summary.add(outcome, seed: seed)
         console.line(outcome.line)
       }
       round += 1
     } while clock.now < end
+    try reports.write(summary, running: nil)
     console.line("")
     summary.lines.forEach(console.line)
     if !summary.passed { throw ExitCode(1) }

@@ -10,15 +10,17 @@ extension Check.Outcome {
 
 /// What came of all checks, over all seeds of a run.
 struct RunSummary {
-  private struct Row {
+  struct Row {
     var name: String
     var runs = 0
     var rounds = 0
     var seconds = 0.0
+    /// What was measured in the last run.
+    var note = ""
     var failures: [(seed: UInt64, finding: String)] = []
   }
 
-  private var rows: [Row] = []
+  private(set) var rows: [Row] = []
   /// What the command was given beside checks and a seed.
   private let arguments: String
 
@@ -32,8 +34,12 @@ struct RunSummary {
     rows[index].runs += 1
     rows[index].rounds += outcome.rounds
     rows[index].seconds += outcome.seconds
+    rows[index].note = outcome.note
     rows[index].failures += outcome.findings.map { (seed, $0) }
   }
+
+  /// What to type to see a finding again.
+  func command(_ check: String, seed: UInt64) -> String { "ashlar check \(arguments)--only \(check) --seed \(seed)" }
 
   /// The table, the findings, and the verdict.
   var lines: [String] {
@@ -46,7 +52,7 @@ struct RunSummary {
     for row in rows {
       for failure in row.failures {
         lines.append("\(row.name): \(failure.finding)")
-        lines.append("  repeat with: ashlar check \(arguments)--only \(row.name) --seed \(failure.seed)")
+        lines.append("  repeat with: \(command(row.name, seed: failure.seed))")
       }
     }
     let failed = rows.filter { !$0.failures.isEmpty }.count

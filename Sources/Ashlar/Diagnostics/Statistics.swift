@@ -1,7 +1,8 @@
 /// What the allocator holds and has done.
 ///
-/// Exact when no thread is inside the allocator; otherwise each figure is of some moment during the call. Bytes are
-/// those of the blocks, that is, sizes rounded up to their class.
+/// Exact when no thread is inside the allocator; otherwise each figure is of some moment during the call, and allocations
+/// are off by as much as twice the interval where blocks are sampled. Bytes are those of the blocks, that is, sizes rounded
+/// up to their class.
 public struct Statistics: Sendable {
   /// The figures of one level, or of one size class.
   public struct Figures: Sendable, Equatable {

@@ -18,7 +18,8 @@ extension Heap {
     var live = slabs.takenCount(sizeClass) - depots.blockCount(sizeClass) - guarded.quarantined(.free(sizeClass))
     registry.visit { cache in
       let bin = cache.bin(sizeClass)
-      allocations += Int(bin.allocations)
+      // A bin that is being armed has for a moment counted up to two turns more or fewer: even fewer than none.
+      allocations += max(0, Int(bitPattern: bin.allocations))
       live -= Int(bin.count)
       return true
     }

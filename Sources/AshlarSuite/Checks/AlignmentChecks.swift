@@ -8,13 +8,13 @@ extension Check {
   static let alignmentAlone = Check(
     "alignment-alone", "\(roundsAlone) blocks of 1 B to 1 MiB and beyond, aligned to 2 B to 64 KiB and past it"
   ) { context in
-    alignmentRounds(context, thread: 0, rounds: roundsAlone * context.scale)
+    alignmentRounds(context, thread: 0, rounds: context.share(of: roundsAlone))
   }
 
   static let alignmentTogether = Check(
     "alignment-threads", "the same, \(roundsTogether) on each of 4 threads together"
   ) { context in
-    Threads.run(4) { thread in alignmentRounds(context, thread: thread, rounds: roundsTogether * context.scale) }
+    Threads.run(4) { thread in alignmentRounds(context, thread: thread, rounds: context.share(of: roundsTogether)) }
   }
 
   /// Allocates, keeps up to 64 blocks live, and gives back at random; sizes and alignments are logarithmic.

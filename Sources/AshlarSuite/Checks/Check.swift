@@ -25,16 +25,17 @@ public struct Check: Sendable {
     public var passed: Bool { findings.isEmpty }
   }
 
-  /// Runs it. The same seed and scale repeat it, but for how threads interleave.
+  /// Runs it. The same seed and share repeat it, but for how threads interleave.
   ///
-  /// - Parameter scale: how many times the usual work is done, 1 or more.
-  public func run(seed: UInt64, scale: Int, progress: @escaping @Sendable (Double) -> Void) -> Outcome {
-    run(seed: seed, scale: scale, journal: nil, progress: progress)
+  /// - Parameter share: how much of the usual work is done, above 0 to 1: less where every step takes longer, as under a
+  ///   sanitizer. What is done a few times only is done in full.
+  public func run(seed: UInt64, share: Double, progress: @escaping @Sendable (Double) -> Void) -> Outcome {
+    run(seed: seed, share: share, journal: nil, progress: progress)
   }
 
   /// - Parameter journal: what is found is written to at once, if given.
-  func run(seed: UInt64, scale: Int, journal: Journal?, progress: @escaping @Sendable (Double) -> Void) -> Outcome {
-    let context = CheckContext(check: name, seed: seed, scale: scale, journal: journal, progress: progress)
+  func run(seed: UInt64, share: Double, journal: Journal?, progress: @escaping @Sendable (Double) -> Void) -> Outcome {
+    let context = CheckContext(check: name, seed: seed, share: share, journal: journal, progress: progress)
     let clock = ContinuousClock()
     let duration = clock.measure { body(context) }
     let (whole, atto) = duration.components
@@ -46,7 +47,7 @@ public struct Check: Sendable {
 final class CheckContext: Sendable {
   let check: String
   let seed: UInt64
-  let scale: Int
+  private let share: Double
   private let journal: Journal?
   private let progress: @Sendable (Double) -> Void
   private let state = Guarded(State())
@@ -57,15 +58,18 @@ final class CheckContext: Sendable {
     var note = ""
   }
 
-  init(check: String, seed: UInt64, scale: Int, journal: Journal?, progress: @escaping @Sendable (Double) -> Void) {
+  init(check: String, seed: UInt64, share: Double, journal: Journal?, progress: @escaping @Sendable (Double) -> Void) {
     self.check = check
     self.journal = journal
     self.seed = seed
-    self.scale = scale
+    self.share = share
     self.progress = progress
   }
 
   func generator(_ index: Int = 0) -> SeededGenerator { SeededGenerator(seed: seed, part: check, index: index) }
+
+  /// How many of `usual` rounds to do, at least one.
+  func share(of usual: Int) -> Int { max(1, Int((Double(usual) * share).rounded())) }
 
   func count(_ rounds: Int) {
     state.withLock {

@@ -4,7 +4,7 @@ extension Check {
   static let fragmentation = Check(
     "fragmentation", "1,200 blocks of three size ranges and six alignments, half freed at random, 600 more, all freed"
   ) { context in
-    for repetition in 0..<(4 * context.scale) {
+    for repetition in 0..<context.share(of: 4) {
       var generator = context.generator(repetition)
       var oracle = Oracle(SwiftSubject(), seed: generator.next())
       let ranges = [16...256, 1024...16_384, 65_536...(2 << 20)]
@@ -22,7 +22,7 @@ extension Check {
       allocate(600)
       context.close(&oracle)
       context.count(1800)
-      context.advance(repetition, of: 4 * context.scale)
+      context.advance(repetition, of: context.share(of: 4))
     }
     context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")
   }

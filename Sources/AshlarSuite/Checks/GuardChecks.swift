@@ -21,9 +21,9 @@ extension Check {
     ]
     for (number, guards) in guards.enumerated() {
       withGuards(guards) {
-        mixedOperations(context, SwiftSubject(), operations: 20_000 * context.scale)
-        mixedOperations(context, CSubject(), operations: 20_000 * context.scale)
-        Threads.run(4) { thread in alignmentRounds(context, thread: thread, rounds: 2000 * context.scale) }
+        mixedOperations(context, SwiftSubject(), operations: context.share(of: 20_000))
+        mixedOperations(context, CSubject(), operations: context.share(of: 20_000))
+        Threads.run(4) { thread in alignmentRounds(context, thread: thread, rounds: context.share(of: 2000)) }
       }
       context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")
       context.advance(number, of: 5)

@@ -87,5 +87,28 @@ extension Check {
         context.count(10_000)
       }
     }
+    countMeanwhile(context)
+  }
+
+  /// Asks for the counters while another thread's bins are armed and disarmed.
+  private static func countMeanwhile(_ context: CheckContext) {
+    let isOver = SharedCount()
+    Threads.run(2) { thread in
+      let pool = PoolAllocator()
+      if thread == 0 {
+        for round in 0..<100_000 {
+          PoolAllocator.guards = .init(canaries: round % 2 == 0 ? 1_000_000 : 0)
+          pool.deallocate(pool.allocateIfPossible(size: 48))
+        }
+        PoolAllocator.guards = .init()
+        isOver.add(1)
+      } else {
+        while isOver.value == 0 {
+          let small = pool.statistics().small
+          context.require(small.allocations >= 0, "\(small.allocations) allocations are counted")
+          context.count(1)
+        }
+      }
+    }
   }
 }

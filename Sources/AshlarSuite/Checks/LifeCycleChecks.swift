@@ -10,7 +10,7 @@ extension Check {
     "forks", "\(forkCount) forks while threads are in every path of the allocator; the child goes on, and forks again"
   ) { context in
     let stop = SharedCount()
-    let forks = forkCount * context.scale
+    let forks = context.share(of: forkCount)
     _ = childGoesOn([], forksAgain: true)
     Threads.run(4) { thread in
       guard thread == 0 else { return keepBusy(thread, until: { stop.value > 0 }, context) }
@@ -66,7 +66,7 @@ extension Check {
     "thread-churn", "\(churnCount) short threads that leave blocks behind for others: neither memory nor caches grow"
   ) { context in
     let exchange = Exchange()
-    let rounds = churnCount * context.scale / 4
+    let rounds = context.share(of: churnCount) / 4
     let pool = PoolAllocator()
     var before = 0
     for round in 0..<rounds {
@@ -103,7 +103,7 @@ extension Check {
   static let doubleFreeRace = Check(
     "double-free-race", "\(raceCount) blocks freed by two threads at the same instant, on the hot path and guarded"
   ) { context in
-    let races = raceCount * context.scale
+    let races = context.share(of: raceCount)
     let fast = race(races, context)
     context.note("\(fast.twoOwners) of \(races) had two owners before the report; none guarded")
     context.require(fast.unreported == 0, "\(fast.unreported) of \(races) races went unreported")

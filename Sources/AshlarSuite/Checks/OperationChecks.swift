@@ -4,14 +4,14 @@ extension Check {
   static let operations = Check(
     "operations", "mixed operations on all four levels against the oracle, every byte verified"
   ) { context in
-    mixedOperations(context, SwiftSubject(), operations: 400_000 * context.scale)
+    mixedOperations(context, SwiftSubject(), operations: context.share(of: 400_000))
     blocksOfEveryLevel(context, SwiftSubject())
   }
 
   static let operationsInC = Check(
     "operations-c", "the same through malloc, calloc, realloc, aligned_alloc and free"
   ) { context in
-    mixedOperations(context, CSubject(), operations: 400_000 * context.scale)
+    mixedOperations(context, CSubject(), operations: context.share(of: 400_000))
   }
 
   static func mixedOperations(_ context: CheckContext, _ subject: any Subject, operations: Int) {
@@ -50,7 +50,8 @@ extension Check {
     }
   }
 
-  /// One block of each kind that is too large for the mix, zeroed and not, written and verified whole.
+  /// One block of each kind that is too large for the mix, zeroed and not, written and verified: whole, where the check is
+  /// done in full.
   private static func blocksOfEveryLevel(_ context: CheckContext, _ subject: any Subject) {
     let mebibyte = 1 << 20
     for size in [mebibyte, mebibyte + 1, 5 * mebibyte, 64 * mebibyte, 512 * mebibyte, 512 * mebibyte + 1, 1025 * mebibyte] {
@@ -58,7 +59,7 @@ extension Check {
         context.note("too little memory for blocks of \(size >> 20) MiB")
         continue
       }
-      var oracle = Oracle(subject, seed: context.seed)
+      var oracle = Oracle(subject, seed: context.seed, wholeBelow: context.share(of: 1025 * mebibyte))
       for zeroed in [false, true] where oracle.allocate(size: size, alignment: 4096, zeroed: zeroed) == nil {
         context.find("no block of \(size) bytes")
       }

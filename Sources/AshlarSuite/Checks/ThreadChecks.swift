@@ -2,7 +2,7 @@ import Ashlar
 
 extension Check {
   static let threads = Check("threads", "5,000 mixed operations on each of 8 threads, 10 times over") { context in
-    for repetition in 0..<(10 * context.scale) {
+    for repetition in 0..<context.share(of: 10) {
       Threads.run(8) { thread in
         var generator = context.generator(repetition * 8 + thread)
         var oracle = Oracle(SwiftSubject(), seed: generator.next())
@@ -17,7 +17,7 @@ extension Check {
         context.close(&oracle)
         context.count(5000)
       }
-      context.advance(repetition, of: 10 * context.scale)
+      context.advance(repetition, of: context.share(of: 10))
     }
   }
 
@@ -25,7 +25,7 @@ extension Check {
     "hand-over", "blocks of all sizes filled by one thread, verified and freed by another, while threads come and go"
   ) { context in
     let exchange = Exchange()
-    for repetition in 0..<(10 * context.scale) {
+    for repetition in 0..<context.share(of: 10) {
       Threads.run(4) { thread in
         var generator = context.generator(repetition * 4 + thread)
         for _ in 0..<20_000 {
@@ -41,7 +41,7 @@ extension Check {
         }
         context.count(20_000)
       }
-      context.advance(repetition, of: 10 * context.scale)
+      context.advance(repetition, of: context.share(of: 10))
     }
     exchange.takeAll().forEach { accept($0, context) }
     context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")

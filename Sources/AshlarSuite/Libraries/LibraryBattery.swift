@@ -57,16 +57,17 @@ public struct LibraryBattery: Sendable {
     defer { unlink(path) }
     let clock = ContinuousClock()
     let end = clock.now + .seconds(Self.shrinkSeconds)
-    func fails(_ program: OperationProgram) -> Bool {
-      guard clock.now < end, (try? program.text.write(toFile: path, atomically: true, encoding: .utf8)) != nil,
+    let grammar = FuzzTarget.library(.ashlar).grammar
+    func fails(_ program: [Step]) -> Bool {
+      guard clock.now < end, (try? grammar.text(program).write(toFile: path, atomically: true, encoding: .utf8)) != nil,
         let result = try? LibraryTask(.program, path).run(library, program: self.program, seconds: min(seconds, 10))
       else { return false }
       return !result.passed
     }
     let program = Check.program(seed: seed, index)
     guard fails(program) else { return "\n  program \(index) does not fail by itself, only after those before it" }
-    let shortest = Shrinker.shrink(program, fails: fails)
-    return "\n  the shortest program that still fails:\n" + shortest.text.split(separator: "\n").map { "    \($0)" }.joined(separator: "\n")
+    let shortest = Shrinker.shrink(program, in: grammar, fails: fails)
+    return "\n  the shortest program that still fails:\n" + grammar.text(shortest).split(separator: "\n").map { "    \($0)" }.joined(separator: "\n")
   }
 
   // MARK: Misuse

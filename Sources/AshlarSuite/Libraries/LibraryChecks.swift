@@ -170,39 +170,41 @@ extension Check {
 
   private static func operations(_ functions: MallocFunctions) -> Check {
     Check("operations", "mixed operations against the oracle, every byte verified") { context in
-      mixedOperations(context, CSubject(functions), operations: 200_000 * context.scale)
+      mixedOperations(context, CSubject(functions), operations: context.share(of: 200_000))
     }
   }
 
   private static func programs(_ functions: MallocFunctions) -> Check {
     Check("programs", "operation programs on up to four threads against the oracle; one that fails is made short") { context in
-      for index in 0..<programCount * context.scale {
-        if let failure = ProgramRunner.run(program(seed: context.seed, index), on: CSubject(functions)) {
+      for index in 0..<context.share(of: programCount) {
+        if let failure = FuzzTarget.library(functions).run(program(seed: context.seed, index)) {
           return context.find("program \(index): \(failure)")
         }
         context.count(1)
-        context.advance(index, of: programCount * context.scale)
+        context.advance(index, of: context.share(of: programCount))
       }
     }
   }
 
   private static let programCount = 400
 
-  /// The program of the check `programs` that has this number: up to a few hundred operations, none of them a misuse.
-  static func program(seed: UInt64, _ index: Int) -> OperationProgram {
+  /// The program of the check `programs` that has this number: up to a few hundred steps, none of them a misuse.
+  static func program(seed: UInt64, _ index: Int) -> [Step] {
+    let grammar = FuzzTarget.library(.ashlar).grammar
     var generator = SeededGenerator(seed: seed, part: "programs", index: index)
-    var program = OperationProgram([])
-    for _ in 0..<60 { program = program.mutated(using: &generator) }
-    return OperationProgram(program.operations.compactMap { operation in
-      switch operation {
-      case .misuse: nil
-      case .allocate(let slot, let size, let exponent, let zeroed):
-        // As large as it is aligned, as often as not: a case that allocators treat for itself.
-        .allocate(slot: slot, size: size % 2 == 0 ? 1 << exponent : size % (64 << 20), alignmentExponent: exponent, zeroed: zeroed)
-      case .reallocate(let slot, let size): .reallocate(slot: slot, size: size % (64 << 20))
-      default: operation
+    var program: [Step] = []
+    for _ in 0..<60 { program = grammar.mutated(program, using: &generator) }
+    return program.map { step in
+      var step = step
+      let (size, exponent) = (step[1], step[2])
+      switch Operation(rawValue: step.verb) {
+      // As large as it is aligned, as often as not: a case that allocators treat for itself.
+      case .allocate: step.values[1] = size % 2 == 0 ? 1 << exponent : size % (64 << 20)
+      case .reallocate: step.values[1] = size % (64 << 20)
+      default: break
       }
-    })
+      return step
+    }
   }
 
   // MARK: Alignment

@@ -7,7 +7,7 @@ extension Check {
   static func races(_ functions: MallocFunctions) -> Check {
     Check("races", "blocks that change hands, resizing, zeroing and trimming on four threads at once") { context in
       let exchange = Exchange()
-      let steps = 60_000 * context.scale
+      let steps = context.share(of: 60_000)
       Threads.run(4) { thread in
         var generator = context.generator(thread)
         for step in 0..<steps {
@@ -63,7 +63,7 @@ extension Check {
         for size in [1, 50, 700, 5000, 100_000, 2 << 20] { functions.free(functions.malloc(size)) }
       }
       let (exchange, keyOfThreads) = (Exchange(), key)
-      let rounds = 2000 * context.scale
+      let rounds = context.share(of: 2000)
       var before = 0
       for round in 0..<rounds {
         Threads.run(4) { thread in
@@ -89,12 +89,12 @@ extension Check {
 
   static func forks(_ functions: MallocFunctions) -> Check {
     Check("fork", "children that free, allocate and fork again; noted only where the parent has other threads") { context in
-      for round in 0..<50 * context.scale {
+      for round in 0..<context.share(of: 50) {
         let ended = forkOnce(functions, generations: 3)
         context.require(ended == 0, "a child of a process with one thread \(words(ended)) (POSIX fork)")
         if ended != 0 { return }
         context.count(1)
-        context.advance(round, of: 100 * context.scale)
+        context.advance(round, of: context.share(of: 100))
       }
       // A child of a process with threads may call nothing but async-signal-safe functions (POSIX fork), so that what
       // the library does is its own affair.

@@ -35,11 +35,12 @@ public struct LibraryTask: Sendable {
     switch work {
     case .check:
       guard let check = Check.ofLibrary(functions).first(where: { $0.name == subject }) else { return nil }
-      return check.run(seed: seed, scale: 1, journal: journal, progress: { _ in }).passed ? 0 : Self.found
+      return check.run(seed: seed, share: 1, journal: journal, progress: { _ in }).passed ? 0 : Self.found
     case .program:
-      guard let text = try? String(contentsOfFile: subject, encoding: .utf8), let program = try? OperationProgram(text: text)
+      let target = FuzzTarget.library(functions)
+      guard let text = try? String(contentsOfFile: subject, encoding: .utf8), let program = try? target.grammar.program(text: text)
       else { return nil }
-      guard let failure = ProgramRunner.run(program, on: CSubject(functions)) else { return 0 }
+      guard let failure = target.run(program) else { return 0 }
       journal.write(.finding, failure)
       return Self.found
     case .misuse:

@@ -73,7 +73,7 @@ final class OperationRunner {
     case .measure: return measure(step[0])
     case .verify: oracle.verifyAll()
     case .check: return PoolAllocator().checkInvariants() ? nil : "the heap's records do not agree"
-    case .trim: PoolAllocator().trim()
+    case .trim: subject.trim()
     case .purge: PoolAllocator().purge()
     case .thread: change(to: step[0])
     case .endThread: if step[0] != thread { workers.end(step[0]) }

@@ -13,6 +13,14 @@ extension FuzzTarget {
 
   private static func usual(_ others: [Operation: Int]) -> Grammar { Operation.grammar(usual.merging(others) { $1 }) }
 
+  /// Operation programs on another allocator, without what is only Ashlar's to know.
+  static func library(_ functions: MallocFunctions) -> FuzzTarget {
+    FuzzTarget(
+      "library", "operation programs on another allocator",
+      Operation.grammar([.allocate: 8, .reallocate: 3, .free: 6, .measure: 1, .verify: 1, .trim: 1, .thread: 2, .endThread: 1]),
+      on: CSubject(functions))
+  }
+
   static let operations = FuzzTarget(
     "operations", "operation programs on all levels through the Swift interface, misuse and threads included",
     usual([.misuse: 2, .probe: 1])
