@@ -1,0 +1,217 @@
+/// Slots of one size for objects: what an object pool is made of.
+///
+/// The slots lie in one block, their records in another, and nothing is ever written into a free slot. A free slot is either
+/// *untouched*, above the frontier, or listed: the last one freed is the next one taken, its memory still in the processor's cache. A
+/// byte for each 16-byte granule says what begins there, as in the heap's region, so one load tells a live slot from a free one, and
+/// both from any other address, which is never read through.
+///
+/// A value of pointers. Not thread-safe: an owner, or who holds a lock. Both blocks outlive it, and belong to nothing else.
+/// Every function is O(1) unless it says otherwise.
+@usableFromInline
+package struct SlotPool<Memory: PlainMemory> {
+  @usableFromInline let words: PlainPointer<Memory, UInt>
+  @usableFromInline let freeSlots: PlainPointer<Memory, UInt32>
+  @usableFromInline let tags: PlainPointer<Memory, UInt8>
+  @usableFromInline let base: UInt
+  /// Granules of a slot, and of all of them.
+  @usableFromInline let slotGranules: UInt
+  @usableFromInline let granules: UInt
+  @usableFromInline let isWatched: Bool
+  private let freed: FreedBytes
+
+  // Slots freed and not taken again; the first granule that no slot was taken from; slots ever taken; a lock, for who needs one.
+  @usableFromInline enum Word {
+    @inlinable static var free: Int { 0 }
+    @inlinable static var frontier: Int { 1 }
+    @inlinable static var taken: Int { 2 }
+    @inlinable static var lock: Int { 3 }
+    static var bytes: Int { 64 }
+  }
+
+  @usableFromInline enum SlotTag {
+    @inlinable static var free: UInt8 { 1 }
+    @inlinable static var live: UInt8 { 2 }
+  }
+
+  /// The sizes of the two blocks that a pool lies in.
+  package struct Layout {
+    package let slotBytes: Int
+    package let slots: Int
+    package var objectBytes: Int { slots * slotBytes }
+    package var recordBytes: Int { Word.bytes + listBytes + objectBytes / RegionLayout.granuleBytes }
+    var listBytes: Int { (slots * MemoryLayout<UInt32>.stride + 63) & ~63 }
+
+    /// Nil for a negative number of slots, and for more than 64 GiB of them.
+    package init?(slots: Int, size: Int, alignment: Int) {
+      let multiple = max(alignment, RegionLayout.granuleBytes)
+      let (padded, tooLarge) = max(size, 1).addingReportingOverflow(multiple - 1)
+      slotBytes = padded & ~(multiple - 1)
+      self.slots = slots
+      let (bytes, overflow) = slots.multipliedReportingOverflow(by: slotBytes)
+      guard slots >= 0, !tooLarge, !overflow, bytes <= 64 << 30 else { return nil }
+    }
+  }
+
+  /// - Parameters:
+  ///   - records: `layout.recordBytes` zeroes, 64-byte aligned.
+  ///   - objects: `layout.objectBytes`, aligned as the slots are to be, and to 16 at least.
+  package init(_ layout: Layout, records: UnsafeMutableRawPointer, objects: UnsafeMutableRawPointer, freed: FreedBytes) {
+    words = PlainPointer(records)
+    freeSlots = PlainPointer(records + Word.bytes)
+    tags = PlainPointer(records + Word.bytes + layout.listBytes)
+    base = UInt(bitPattern: objects)
+    slotGranules = UInt(layout.slotBytes) &>> RegionLayout.granuleShift
+    granules = UInt(layout.objectBytes) &>> RegionLayout.granuleShift
+    self.freed = freed
+    isWatched = freed.isWatched
+    freed.forbid(base..<base + UInt(layout.objectBytes))
+  }
+
+  package var lock: SharedWord { SharedWord(words + Word.lock) }
+
+  // MARK: Taking and putting back
+
+  /// A slot that the caller owns; nil when all are live. Where the pool is watched: `takeWatched`.
+  @inlinable @inline(__always)
+  package func take() -> UnsafeMutableRawPointer? {
+    let free = words[Word.free]
+    let granule: UInt
+    if free > 0 {
+      granule = UInt(freeSlots[Int(bitPattern: free &- 1)])
+      words[Word.free] = free &- 1
+    } else {
+      granule = words[Word.frontier]
+      guard granule < granules else { return nil }
+      words[Word.frontier] = granule &+ slotGranules
+    }
+    words[Word.taken] &+= 1
+    tags[Int(bitPattern: granule)] = SlotTag.live
+    return UnsafeMutableRawPointer(bitPattern: base &+ granule &<< 4)
+  }
+
+  /// The granule of a live slot; nil when none begins there.
+  @inlinable @inline(__always)
+  func live(_ slot: UnsafeRawPointer) -> UInt? {
+    let offset = UInt(bitPattern: slot) &- base
+    // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
+    let granule = (offset &>> 4) | (offset &<< 60)
+    return granule < granules && tags[Int(bitPattern: granule)] == SlotTag.live ? granule : nil
+  }
+
+  /// Whether a live slot begins there.
+  @inlinable @inline(__always)
+  package func isLive(_ slot: UnsafeRawPointer) -> Bool { live(slot) != nil }
+
+  /// Takes a slot back. False, and no effect, when no live one begins there.
+  @inlinable @inline(__always)
+  package func put(_ slot: UnsafeRawPointer) -> Bool {
+    guard let granule = live(slot) else { return false }
+    if isWatched { retire(granule) }
+    tags[Int(bitPattern: granule)] = SlotTag.free
+    let free = words[Word.free]
+    freeSlots[Int(bitPattern: free)] = UInt32(truncatingIfNeeded: granule)
+    words[Word.free] = free &+ 1
+    return true
+  }
+
+  // MARK: Watched pools
+
+  /// A slot, and what was found to have been written into it while it was free.
+  @inline(never)
+  package func takeWatched() -> (slot: UnsafeMutableRawPointer, damage: Fault?)? {
+    // What comes from the frontier was never a user's, and not filled.
+    let wasListed = words[Word.free] > 0
+    guard let slot = take() else { return nil }
+    let bytes = bytes((UInt(bitPattern: slot) - base) >> RegionLayout.granuleShift)
+    guard wasListed else {
+      freed.permit(bytes)
+      return (slot, nil)
+    }
+    guard let changed = freed.reissue(bytes) else { return (slot, nil) }
+    var fault = Fault(operation: .reuse, kind: .writeAfterFree, address: bytes.lowerBound, state: "free: in its object pool")
+    fault.blockSize = bytes.count
+    fault.offset = Int(changed - bytes.lowerBound)
+    return (slot, fault)
+  }
+
+  @usableFromInline @inline(never)
+  func retire(_ granule: UInt) { freed.retire(bytes(granule)) }
+
+  /// Lets anybody touch the slots again, as whoever gave the block must be able to.
+  package func endWatch() { freed.permit(base..<base + granules << RegionLayout.granuleShift) }
+
+  private func bytes(_ granule: UInt) -> Range<UInt> {
+    let start = base + granule << RegionLayout.granuleShift
+    return start..<start + slotGranules << RegionLayout.granuleShift
+  }
+
+  // MARK: Reports
+
+  /// What is wrong with an address that `put` refused. Only records are read.
+  package func fault(of slot: UnsafeRawPointer) -> Fault {
+    let offset = UInt(bitPattern: slot) &- base
+    let granule = offset >> RegionLayout.granuleShift
+    var fault = Fault(operation: .free, kind: .invalidPointer, address: UInt(bitPattern: slot), state: "not from this object pool")
+    guard granule < granules else { return fault }
+    fault.blockSize = Int(slotGranules << RegionLayout.granuleShift)
+    if offset % (slotGranules << RegionLayout.granuleShift) != 0 {
+      fault.state = "inside an object of the pool"
+    } else if tags[Int(granule)] == SlotTag.free {
+      fault.kind = .doubleFree
+      fault.state = "already free: in its object pool"
+    } else {
+      fault.state = "never allocated: untouched in its object pool"
+    }
+    return fault
+  }
+
+  // MARK: The pool as a whole
+
+  /// Slots that it has, live ones, the most that ever were live at once, and how often one was taken.
+  package var counts: (slots: Int, live: Int, peak: Int, taken: Int) {
+    let used = Int(words[Word.frontier] / slotGranules)
+    return (Int(granules / slotGranules), used - Int(words[Word.free]), used, Int(words[Word.taken]))
+  }
+
+  /// Touches the memory of the next `count` slots and their records, so that taking them makes no page fault. O(bytes of them).
+  package func touch(_ count: Int) {
+    let (frontier, listed) = (words[Word.frontier], Int(words[Word.free]))
+    let fresh = UInt(max(0, count - listed)) * slotGranules
+    guard fresh > 0, fresh <= granules - frontier else { return }
+    let slots = bytes(frontier).lowerBound..<base + (frontier + fresh) << RegionLayout.granuleShift
+    freed.permit(slots)
+    Self.touch(slots)
+    freed.forbid(slots)
+    let firstTag = UInt(bitPattern: tags.raw) + frontier
+    Self.touch(firstTag..<firstTag + fresh)
+    let list = UInt(bitPattern: freeSlots.raw)
+    Self.touch(list + UInt(listed) * 4..<list + UInt(max(count, listed)) * 4)
+  }
+
+  // The bytes are untouched slots and unused records: what they hold is of no account, but a tag, and those are zero here.
+  private static func touch(_ bytes: Range<UInt>) {
+    for address in stride(from: bytes.lowerBound, to: bytes.upperBound, by: System.pageBytes) {
+      UnsafeMutablePointer<UInt8>(bitPattern: address).unsafelyUnwrapped.pointee = 0
+    }
+    if let last = bytes.last { UnsafeMutablePointer<UInt8>(bitPattern: last).unsafelyUnwrapped.pointee = 0 }
+  }
+
+  /// Whether every record agrees with every other. O(granules).
+  package func checkInvariants() -> Bool {
+    let (frontier, free) = (words[Word.frontier], words[Word.free])
+    guard frontier <= granules, frontier % slotGranules == 0, free <= frontier / slotGranules else { return false }
+    var listed: UInt = 0
+    var live: UInt = 0
+    for granule in 0..<granules {
+      switch tags[Int(granule)] {
+      case 0: if granule < frontier && granule % slotGranules == 0 { return false }
+      case SlotTag.free where granule < frontier && granule % slotGranules == 0: listed += 1
+      case SlotTag.live where granule < frontier && granule % slotGranules == 0: live += 1
+      default: return false
+      }
+    }
+    let seen = (0..<free).reduce(into: Set<UInt32>()) { $0.insert(freeSlots[Int($1)]) }
+    return listed == free && live + free == frontier / slotGranules && seen.count == Int(free)
+      && seen.allSatisfy { UInt($0) < frontier && tags[Int($0)] == SlotTag.free }
+  }
+}
