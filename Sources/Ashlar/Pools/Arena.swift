@@ -17,7 +17,7 @@
 /// }
 /// ```
 public struct Arena: ~Copyable {
-  @usableFromInline let memory: ArenaMemory
+  @usableFromInline let memory: ArenaMemory<HardwareMemory>
 
   /// - Parameters:
   ///   - chunkSize: bytes of the first chunk, up to 2^40; it is only taken with the first allocation.
@@ -28,7 +28,7 @@ public struct Arena: ~Copyable {
     chunkSize: Int = 16 << 10, allocator: any BlockAllocator = DefaultAllocator.current, file: StaticString = #fileID,
     line: UInt = #line
   ) throws(AllocationError) {
-    memory = try ArenaMemory(chunkSize: chunkSize, allocator: allocator, file: file, line: line)
+    memory = try ArenaMemory.make(chunkSize: chunkSize, allocator: allocator, file: file, line: line)
   }
 
   deinit { memory.release() }
@@ -77,11 +77,4 @@ public struct Arena: ~Copyable {
   public var statistics: ArenaStatistics { ArenaStatistics(memory.chunks.counts) }
 
   package func checkInvariants() -> Bool { memory.chunks.checkInvariants() }
-}
-
-extension ArenaMemory {
-  @usableFromInline @inline(never)
-  func allocateSlowly(_ size: Int, _ alignment: Int) throws(AllocationError) -> UnsafeMutableRawPointer {
-    try allocateSlowly(size, alignment) { $0.report() }
-  }
 }

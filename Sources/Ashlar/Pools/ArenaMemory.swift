@@ -1,8 +1,7 @@
 /// An arena's chunks and where they come from.
 @usableFromInline
-package struct ArenaMemory {
-  @usableFromInline let chunks: BumpChunks<HardwareMemory>
-  private let words: UnsafeMutableRawPointer
+package struct ArenaMemory<Memory: PlainMemory> {
+  @usableFromInline package let chunks: BumpChunks<Memory>
   private let chunkBytes: Int
   private let allocator: any BlockAllocator
   private let file: StaticString
@@ -11,11 +10,11 @@ package struct ArenaMemory {
   /// A chunk is no larger than this unless a request, or the first chunk, is.
   package static var chunkLimit: Int { 1 << 20 }
 
-  package init(chunkSize: Int, allocator: any BlockAllocator, file: StaticString, line: UInt) throws(AllocationError) {
+  /// - Parameter words: `BumpChunks.bytes` zeroes, 8-byte aligned, that outlive it.
+  package init(
+    words: UnsafeMutableRawPointer, chunkSize: Int, allocator: any BlockAllocator, file: StaticString = #fileID, line: UInt = #line
+  ) throws(AllocationError) {
     guard chunkSize >= 0, chunkSize <= 1 << 40 else { throw .invalidSize }
-    // The words of an arena are its own affair, wherever its chunks lie.
-    words = try PoolAllocator().allocate(
-      size: BumpChunks<HardwareMemory>.bytes, alignment: 64, zeroed: true, file: file, line: line)
     chunkBytes = max(chunkSize, 256)
     self.allocator = allocator
     self.file = file
@@ -23,18 +22,12 @@ package struct ArenaMemory {
     chunks = BumpChunks(words: words, freed: FreedBytes())
   }
 
-  @usableFromInline
-  func release() {
-    releaseChunks()
-    PoolAllocator().deallocate(words)
-  }
-
-  func releaseChunks() { chunks.releaseAll { allocator.deallocate($0) } }
+  package func releaseChunks() { chunks.releaseAll { allocator.deallocate($0) } }
 
   /// A request that does not fit in the current chunk, or has to be looked at.
   ///
   /// - Parameter damage: what was found in the bytes, for the caller to report when no lock is held.
-  func allocateSlowly(_ size: Int, _ alignment: Int, damage: (Fault) -> Void) throws(AllocationError) -> UnsafeMutableRawPointer {
+  package func allocateSlowly(_ size: Int, _ alignment: Int, damage: (Fault) -> Void) throws(AllocationError) -> UnsafeMutableRawPointer {
     guard size >= 0 else { throw .invalidSize }
     guard let valid = Alignment(UInt(bitPattern: alignment))?.value else { throw .invalidAlignment(alignment) }
     // Of size 0 too each has an address of its own.
@@ -62,18 +55,27 @@ package struct ArenaMemory {
   }
 }
 
-/// What an arena holds.
-public struct ArenaStatistics: Sendable, Equatable {
-  /// Chunks that it has from its allocator.
-  public var chunks = 0
-  /// Bytes of the chunks.
-  public var reservedBytes = 0
-  /// Bytes handed out since the last reset, with the gaps that alignment leaves between them.
-  public var usedBytes = 0
+// The words of an arena are a block of the pool, wherever its chunks lie.
+extension ArenaMemory where Memory == HardwareMemory {
+  static func make(
+    chunkSize: Int, allocator: any BlockAllocator, file: StaticString, line: UInt
+  ) throws(AllocationError) -> Self {
+    let words = try PoolAllocator().allocate(size: BumpChunks<Memory>.bytes, alignment: 64, zeroed: true, file: file, line: line)
+    do throws(AllocationError) {
+      return try Self(words: words, chunkSize: chunkSize, allocator: allocator, file: file, line: line)
+    } catch {
+      PoolAllocator().deallocate(words)
+      throw error
+    }
+  }
 
-  init(_ counts: (chunks: Int, bytes: Int, used: Int)) {
-    chunks = counts.chunks
-    reservedBytes = counts.bytes
-    usedBytes = counts.used
+  func release() {
+    releaseChunks()
+    PoolAllocator().deallocate(chunks.start)
+  }
+
+  @usableFromInline @inline(never)
+  func allocateSlowly(_ size: Int, _ alignment: Int) throws(AllocationError) -> UnsafeMutableRawPointer {
+    try allocateSlowly(size, alignment) { $0.report() }
   }
 }

@@ -31,6 +31,9 @@ package struct BumpChunks<Memory: PlainMemory> {
     isWatched = freed.isWatched
   }
 
+  /// Where the words are.
+  var start: UnsafeMutableRawPointer { words.raw }
+
   package var lock: SharedWord { SharedWord(words + Word.lock) }
 
   /// The start of a chunk: where the next one is, its end, up to where its bytes were handed out when it was left, and up to where they
@@ -148,9 +151,9 @@ package struct BumpChunks<Memory: PlainMemory> {
   package func reset() {
     leave()
     if isWatched { forEachUsed(retire) }
+    // The next request finds no room and goes on to the first chunk.
     words[Word.current] = 0
     (words[Word.next], words[Word.end]) = (0, 0)
-    if let first = nextChunk { enter(first) }
   }
 
   private func retire(_ chunk: Chunk) {

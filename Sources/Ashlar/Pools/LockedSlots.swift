@@ -7,13 +7,30 @@ package struct LockedSlots<Memory: SharedMemory> {
 
   package init(_ slots: SlotPool<Memory>) { self.slots = slots }
 
-  package func take() -> (slot: UnsafeMutableRawPointer, damage: Fault?)? {
-    lock.withLock { slots.isWatched ? slots.takeWatched() : slots.take().map { ($0, nil) } }
+  /// A slot that the caller owns; nil when all are live. What was found in it goes to `damage`, when the lock is free again.
+  @inline(__always)
+  package func take(_ damage: (Fault) -> Void) -> UnsafeMutableRawPointer? {
+    if slots.isWatched { return takeWatched(damage) }
+    return lock.withLock { slots.take() }
   }
 
-  /// What is wrong with the slot; nil where it was taken back.
-  package func put(_ slot: UnsafeRawPointer) -> Fault? {
-    lock.withLock { slots.put(slot) ? nil : slots.fault(of: slot) }
+  @inline(never)
+  private func takeWatched(_ damage: (Fault) -> Void) -> UnsafeMutableRawPointer? {
+    var found: Fault?
+    let slot = lock.withLock { slots.takeWatched { found = $0 } }
+    if let found { damage(found) }
+    return slot
+  }
+
+  /// Takes a slot back. What is wrong with it, if anything is, goes to `refused`, when the lock is free again.
+  @inline(__always)
+  package func put(_ slot: UnsafeRawPointer, refused: (Fault) -> Void) {
+    lock.acquire()
+    let isTaken = slots.isWatched ? slots.putWatched(slot) : slots.put(slot)
+    if isTaken { return lock.release() }
+    let fault = slots.fault(of: slot)
+    lock.release()
+    refused(fault)
   }
 
   /// What would be wrong with putting the slot back; nil where it is live.

@@ -2,7 +2,7 @@
 public enum NUMAPolicy: Sendable, Equatable {
   /// On the node of the processor that first touches the page.
   case local
-  /// Page by page on each of the nodes in turn; all that the process may use unless told otherwise.
+  /// Page by page, a huge page counting as one, on each of the nodes in turn; all that the process may use unless told otherwise.
   case interleave(over: Set<Int> = Set(NUMA.nodes))
   /// On these nodes and no others.
   case bind(to: Set<Int>)

@@ -65,7 +65,7 @@ public struct ObjectPool<Element: ~Copyable>: ~Copyable {
   /// Ends an object's life and takes its memory back. O(1), plus what the object does when its life ends.
   @inlinable
   public func destroy(_ object: UnsafeMutablePointer<Element>) {
-    guard memory.slots.isLive(object) else { return memory.reportRefused(object) }
+    guard memory.isLive(object) else { return memory.reportRefused(object) }
     object.deinitialize(count: 1)
     deallocate(object)
   }

@@ -34,20 +34,30 @@ package struct PoolMemory {
 
   /// A slot that the caller owns; nil when all are live.
   @inlinable @inline(__always)
-  package func take() -> UnsafeMutableRawPointer? { slots.isWatched ? takeWatched() : slots.take() }
+  package func take() -> UnsafeMutableRawPointer? { slots.take() ?? takeSlowly() }
 
   @usableFromInline @inline(never)
-  func takeWatched() -> UnsafeMutableRawPointer? {
-    guard let taken = slots.takeWatched() else { return nil }
-    taken.damage?.report()
-    return taken.slot
+  func takeSlowly() -> UnsafeMutableRawPointer? {
+    guard slots.isWatched else { return nil }
+    var damage: Fault?
+    let slot = slots.takeWatched { damage = $0 }
+    damage?.report()
+    return slot
   }
 
   /// Takes a slot back; reports what is no live one.
   @inlinable @inline(__always)
   package func put(_ slot: UnsafeRawPointer) {
-    if !slots.put(slot) { reportRefused(slot) }
+    if !slots.put(slot) { putSlowly(slot) }
   }
+
+  @usableFromInline @inline(never)
+  func putSlowly(_ slot: UnsafeRawPointer) {
+    if !slots.isWatched || !slots.putWatched(slot) { reportRefused(slot) }
+  }
+
+  @usableFromInline
+  func isLive(_ slot: UnsafeRawPointer) -> Bool { slots.isLive(slot) }
 
   @usableFromInline @inline(never)
   func reportRefused(_ slot: UnsafeRawPointer) { slots.fault(of: slot).report() }

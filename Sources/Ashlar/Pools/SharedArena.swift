@@ -6,27 +6,23 @@
 /// Its lock is none of the heap's: a child that is forked while another thread is in the arena must not use it.
 public final class SharedArena: Sendable {
   // Of pointers to memory that the arena owns; what lies there is guarded by the lock, a word of it.
-  private nonisolated(unsafe) let memory: ArenaMemory
-  private var lock: Lock<HardwareMemory> { Lock(memory.chunks.lock) }
+  private nonisolated(unsafe) let memory: ArenaMemory<HardwareMemory>
+  private nonisolated(unsafe) let locked: LockedArena<HardwareMemory>
 
   /// See `Arena.init`.
   public init(
     chunkSize: Int = 16 << 10, allocator: any BlockAllocator = DefaultAllocator.current, file: StaticString = #fileID,
     line: UInt = #line
   ) throws(AllocationError) {
-    memory = try ArenaMemory(chunkSize: chunkSize, allocator: allocator, file: file, line: line)
+    memory = try ArenaMemory.make(chunkSize: chunkSize, allocator: allocator, file: file, line: line)
+    locked = LockedArena(memory)
   }
 
   deinit { memory.release() }
 
   /// See `Arena.allocate(size:alignment:)`. Thread-safe.
   public func allocate(size: Int, alignment: Int = 16) throws(AllocationError) -> UnsafeMutableRawPointer {
-    var damage: Fault?
-    lock.acquire()
-    let result = Result { () throws(AllocationError) in try memory.allocateSlowly(size, alignment) { damage = $0 } }
-    lock.release()
-    damage?.report()
-    return try result.get()
+    try locked.allocate(size, alignment) { $0.report() }
   }
 
   /// See `Arena.allocate(_:)`. Thread-safe.
@@ -46,13 +42,13 @@ public final class SharedArena: Sendable {
 
   /// Takes everything back, from every thread; nobody may use any of it any more. The memory is kept. Thread-safe. O(1);
   /// O(bytes) where a tool or the guards watch.
-  public func reset() { lock.withLock { memory.chunks.reset() } }
+  public func reset() { locked.reset() }
 
   /// Takes everything back, as `reset` does, and gives the memory back to the allocator. Thread-safe. O(chunks).
-  public func release() { lock.withLock { memory.releaseChunks() } }
+  public func release() { locked.releaseChunks() }
 
   /// What the arena holds. Thread-safe. O(chunks).
-  public var statistics: ArenaStatistics { lock.withLock { ArenaStatistics(memory.chunks.counts) } }
+  public var statistics: ArenaStatistics { ArenaStatistics(locked.counts) }
 
-  package func checkInvariants() -> Bool { lock.withLock { memory.chunks.checkInvariants() } }
+  package func checkInvariants() -> Bool { locked.checkInvariants() }
 }

@@ -22,11 +22,18 @@ public final class SharedObjectPool<Element: ~Copyable>: Sendable {
 
   deinit { memory.release() }
 
+  // Of no type, so that they are compiled here once.
+
+  @usableFromInline
+  func takeSlot() -> UnsafeMutableRawPointer? { slots.take { $0.report() } }
+
+  @usableFromInline
+  func putSlot(_ slot: UnsafeRawPointer) { slots.put(slot) { $0.report() } }
+
   /// Memory for one object, uninitialised; nil when `capacity` objects are live. O(1). Thread-safe.
+  @inlinable
   public func allocateIfPossible() -> UnsafeMutablePointer<Element>? {
-    guard let taken = slots.take() else { return nil }
-    taken.damage?.report()
-    return taken.slot.assumingMemoryBound(to: Element.self)
+    takeSlot()?.assumingMemoryBound(to: Element.self)
   }
 
   /// Memory for one object, uninitialised. O(1). Thread-safe.
@@ -38,7 +45,8 @@ public final class SharedObjectPool<Element: ~Copyable>: Sendable {
   }
 
   /// Takes an object's memory back. The object is uninitialised by then. O(1). Thread-safe.
-  public func deallocate(_ object: UnsafeMutablePointer<Element>) { slots.put(object)?.report() }
+  @inlinable
+  public func deallocate(_ object: UnsafeMutablePointer<Element>) { putSlot(object) }
 
   /// An object that holds a value. O(1). Thread-safe.
   ///

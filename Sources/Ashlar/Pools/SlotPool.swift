@@ -7,26 +7,37 @@
 ///
 /// A value of pointers. Not thread-safe: an owner, or who holds a lock. Both blocks outlive it, and belong to nothing else.
 /// Every function is O(1) unless it says otherwise.
+///
+/// Where the pool is watched the short functions, `take` and `put`, reach nothing: their list is empty and no slot lies below `reach`. So
+/// a pool that is not watched pays nothing for those that are.
 @usableFromInline
 package struct SlotPool<Memory: PlainMemory> {
   @usableFromInline let words: PlainPointer<Memory, UInt>
-  @usableFromInline let freeSlots: PlainPointer<Memory, UInt32>
   @usableFromInline let tags: PlainPointer<Memory, UInt8>
   @usableFromInline let base: UInt
   /// Granules of a slot, and of all of them.
   @usableFromInline let slotGranules: UInt
   @usableFromInline let granules: UInt
-  @usableFromInline let isWatched: Bool
+  /// `granules`, or 0 where the pool is watched.
+  @usableFromInline let reach: UInt
   private let freed: FreedBytes
 
-  // Slots freed and not taken again; the first granule that no slot was taken from; slots ever taken; a lock, for who needs one.
+  package var isWatched: Bool { reach != granules }
+
+  // Slots freed and not taken again, and those of a watched pool; the first granule that no slot was taken from; slots ever
+  // taken; a lock, for who needs one.
   @usableFromInline enum Word {
     @inlinable static var free: Int { 0 }
+    static var watchedFree: Int { 4 }
     @inlinable static var frontier: Int { 1 }
     @inlinable static var taken: Int { 2 }
-    @inlinable static var lock: Int { 3 }
-    static var bytes: Int { 64 }
+    static var lock: Int { 3 }
+    @inlinable static var bytes: Int { 64 }
   }
+
+  // Behind the words: the first granules of the free slots, the one freed last at the end.
+  @inlinable @inline(__always)
+  var freeSlots: PlainPointer<Memory, UInt32> { PlainPointer(words.raw + Word.bytes) }
 
   @usableFromInline enum SlotTag {
     @inlinable static var free: UInt8 { 1 }
@@ -57,13 +68,12 @@ package struct SlotPool<Memory: PlainMemory> {
   ///   - objects: `layout.objectBytes`, aligned as the slots are to be, and to 16 at least.
   package init(_ layout: Layout, records: UnsafeMutableRawPointer, objects: UnsafeMutableRawPointer, freed: FreedBytes) {
     words = PlainPointer(records)
-    freeSlots = PlainPointer(records + Word.bytes)
     tags = PlainPointer(records + Word.bytes + layout.listBytes)
     base = UInt(bitPattern: objects)
     slotGranules = UInt(layout.slotBytes) &>> RegionLayout.granuleShift
     granules = UInt(layout.objectBytes) &>> RegionLayout.granuleShift
     self.freed = freed
-    isWatched = freed.isWatched
+    reach = freed.isWatched ? 0 : granules
     freed.forbid(base..<base + UInt(layout.objectBytes))
   }
 
@@ -73,69 +83,79 @@ package struct SlotPool<Memory: PlainMemory> {
 
   /// A slot that the caller owns; nil when all are live. Where the pool is watched: `takeWatched`.
   @inlinable @inline(__always)
-  package func take() -> UnsafeMutableRawPointer? {
-    let free = words[Word.free]
+  package func take() -> UnsafeMutableRawPointer? { take(Word.free, below: reach) }
+
+  @inlinable @inline(__always)
+  func take(_ list: Int, below limit: UInt) -> UnsafeMutableRawPointer? {
+    let free = words[list]
     let granule: UInt
     if free > 0 {
       granule = UInt(freeSlots[Int(bitPattern: free &- 1)])
-      words[Word.free] = free &- 1
+      words[list] = free &- 1
     } else {
       granule = words[Word.frontier]
-      guard granule < granules else { return nil }
+      guard granule < limit else { return nil }
       words[Word.frontier] = granule &+ slotGranules
     }
     words[Word.taken] &+= 1
     tags[Int(bitPattern: granule)] = SlotTag.live
-    return UnsafeMutableRawPointer(bitPattern: base &+ granule &<< 4)
+    return UnsafeMutableRawPointer(bitPattern: base &+ granule &<< 4).unsafelyUnwrapped
+  }
+
+  /// Takes a slot back. False, and no effect, when no live one begins there. Where the pool is watched: `putWatched`.
+  @inlinable @inline(__always)
+  package func put(_ slot: UnsafeRawPointer) -> Bool {
+    guard let granule = live(slot, below: reach) else { return false }
+    list(granule, Word.free)
+    return true
+  }
+
+  @inlinable @inline(__always)
+  func list(_ granule: UInt, _ list: Int) {
+    tags[Int(bitPattern: granule)] = SlotTag.free
+    let free = words[list]
+    freeSlots[Int(bitPattern: free)] = UInt32(truncatingIfNeeded: granule)
+    words[list] = free &+ 1
   }
 
   /// The granule of a live slot; nil when none begins there.
   @inlinable @inline(__always)
-  func live(_ slot: UnsafeRawPointer) -> UInt? {
+  func live(_ slot: UnsafeRawPointer, below limit: UInt) -> UInt? {
     let offset = UInt(bitPattern: slot) &- base
     // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
     let granule = (offset &>> 4) | (offset &<< 60)
-    return granule < granules && tags[Int(bitPattern: granule)] == SlotTag.live ? granule : nil
+    return granule < limit && tags[Int(bitPattern: granule)] == SlotTag.live ? granule : nil
   }
 
   /// Whether a live slot begins there.
-  @inlinable @inline(__always)
-  package func isLive(_ slot: UnsafeRawPointer) -> Bool { live(slot) != nil }
-
-  /// Takes a slot back. False, and no effect, when no live one begins there.
-  @inlinable @inline(__always)
-  package func put(_ slot: UnsafeRawPointer) -> Bool {
-    guard let granule = live(slot) else { return false }
-    if isWatched { retire(granule) }
-    tags[Int(bitPattern: granule)] = SlotTag.free
-    let free = words[Word.free]
-    freeSlots[Int(bitPattern: free)] = UInt32(truncatingIfNeeded: granule)
-    words[Word.free] = free &+ 1
-    return true
-  }
+  package func isLive(_ slot: UnsafeRawPointer) -> Bool { live(slot, below: granules) != nil }
 
   // MARK: Watched pools
 
-  /// A slot, and what was found to have been written into it while it was free.
-  @inline(never)
-  package func takeWatched() -> (slot: UnsafeMutableRawPointer, damage: Fault?)? {
+  /// A slot; what was found to have been written into it while it was free is handed to `damage`.
+  package func takeWatched(_ damage: (Fault) -> Void) -> UnsafeMutableRawPointer? {
     // What comes from the frontier was never a user's, and not filled.
-    let wasListed = words[Word.free] > 0
-    guard let slot = take() else { return nil }
+    let wasListed = words[Word.watchedFree] > 0
+    guard let slot = take(Word.watchedFree, below: granules) else { return nil }
     let bytes = bytes((UInt(bitPattern: slot) - base) >> RegionLayout.granuleShift)
     guard wasListed else {
       freed.permit(bytes)
-      return (slot, nil)
+      return slot
     }
-    guard let changed = freed.reissue(bytes) else { return (slot, nil) }
+    guard let changed = freed.reissue(bytes) else { return slot }
     var fault = Fault(operation: .reuse, kind: .writeAfterFree, address: bytes.lowerBound, state: "free: in its object pool")
     fault.blockSize = bytes.count
     fault.offset = Int(changed - bytes.lowerBound)
-    return (slot, fault)
+    damage(fault)
+    return slot
   }
 
-  @usableFromInline @inline(never)
-  func retire(_ granule: UInt) { freed.retire(bytes(granule)) }
+  package func putWatched(_ slot: UnsafeRawPointer) -> Bool {
+    guard let granule = live(slot, below: granules) else { return false }
+    freed.retire(bytes(granule))
+    list(granule, Word.watchedFree)
+    return true
+  }
 
   /// Lets anybody touch the slots again, as whoever gave the block must be able to.
   package func endWatch() { freed.permit(base..<base + granules << RegionLayout.granuleShift) }
@@ -167,15 +187,17 @@ package struct SlotPool<Memory: PlainMemory> {
 
   // MARK: The pool as a whole
 
+  private var listed: UInt { words[isWatched ? Word.watchedFree : Word.free] }
+
   /// Slots that it has, live ones, the most that ever were live at once, and how often one was taken.
   package var counts: (slots: Int, live: Int, peak: Int, taken: Int) {
     let used = Int(words[Word.frontier] / slotGranules)
-    return (Int(granules / slotGranules), used - Int(words[Word.free]), used, Int(words[Word.taken]))
+    return (Int(granules / slotGranules), used - Int(listed), used, Int(words[Word.taken]))
   }
 
   /// Touches the memory of the next `count` slots and their records, so that taking them makes no page fault. O(bytes of them).
   package func touch(_ count: Int) {
-    let (frontier, listed) = (words[Word.frontier], Int(words[Word.free]))
+    let (frontier, listed) = (words[Word.frontier], Int(listed))
     let fresh = UInt(max(0, count - listed)) * slotGranules
     guard fresh > 0, fresh <= granules - frontier else { return }
     let slots = bytes(frontier).lowerBound..<base + (frontier + fresh) << RegionLayout.granuleShift
@@ -198,20 +220,20 @@ package struct SlotPool<Memory: PlainMemory> {
 
   /// Whether every record agrees with every other. O(granules).
   package func checkInvariants() -> Bool {
-    let (frontier, free) = (words[Word.frontier], words[Word.free])
+    let (frontier, free) = (words[Word.frontier], listed)
     guard frontier <= granules, frontier % slotGranules == 0, free <= frontier / slotGranules else { return false }
-    var listed: UInt = 0
+    var tagged: UInt = 0
     var live: UInt = 0
     for granule in 0..<granules {
       switch tags[Int(granule)] {
       case 0: if granule < frontier && granule % slotGranules == 0 { return false }
-      case SlotTag.free where granule < frontier && granule % slotGranules == 0: listed += 1
+      case SlotTag.free where granule < frontier && granule % slotGranules == 0: tagged += 1
       case SlotTag.live where granule < frontier && granule % slotGranules == 0: live += 1
       default: return false
       }
     }
     let seen = (0..<free).reduce(into: Set<UInt32>()) { $0.insert(freeSlots[Int($1)]) }
-    return listed == free && live + free == frontier / slotGranules && seen.count == Int(free)
+    return tagged == free && live + free == frontier / slotGranules && seen.count == Int(free)
       && seen.allSatisfy { UInt($0) < frontier && tags[Int($0)] == SlotTag.free }
   }
 }

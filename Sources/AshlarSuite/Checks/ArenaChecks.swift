@@ -26,6 +26,23 @@ extension Check {
     subject.arena.release()
     context.require(subject.arena.statistics.reservedBytes == 0, "memory is left after a release")
     context.require((try? subject.arena.allocate(size: 10)) != nil, "no memory after a release")
+    ration(context)
+  }
+
+  // A chunk that the allocator refuses leaves the arena as it was.
+  private static func ration(_ context: CheckContext) {
+    let allocator = RationedAllocator(blocks: 2)
+    guard let arena = try? Arena(chunkSize: 1000, allocator: allocator) else { return context.find("no arena") }
+    let (first, second) = (try? arena.allocate(size: 900), try? arena.allocate(size: 900))
+    for size in [2000, 900, 100_000] {
+      context.require((try? arena.allocate(size: size)) == nil, "memory that the allocator does not have is granted")
+    }
+    context.require(allocator.live == 2 && arena.statistics.chunks == 2 && arena.checkInvariants(), "a refusal changes the arena")
+    arena.reset()
+    context.require((try? arena.allocate(size: 900)) == first && (try? arena.allocate(size: 900)) == second, "other addresses after a refusal")
+    arena.release()
+    context.require(allocator.live == 0, "\(allocator.live) blocks are left over")
+    context.count(3)
   }
 
   // Large requests, small ones, and ones of size 0, each aligned somehow.
@@ -146,6 +163,12 @@ extension Check {
       context.require(faults.allSatisfy { $0.offset == offset && $0.level == nil }, "a write to byte \(offset) draws \(faults)")
       arena.reset()
       // A shorter run leaves what lies behind it checked as before.
+      _ = try! arena.allocate(size: 10)
+      arena.reset()
+      (block + 250).storeBytes(of: ~(block + 250).load(as: UInt8.self), as: UInt8.self)
+      let behind = FaultRecorder.record { _ = try? arena.allocate(size: 300) }
+      context.require(behind.map(\.offset) == (guarded ? [250] : []), "a write behind a shorter run draws \(behind)")
+      arena.reset()
       context.require(FaultRecorder.record { _ = try? arena.allocate(size: 10); arena.reset() }.isEmpty, "a report without a write")
       context.require(FaultRecorder.record { _ = try? arena.allocate(size: 3000); arena.reset() }.isEmpty, "a report without a write")
       arena.release()

@@ -31,7 +31,7 @@ extension Check {
 
   // The policy that the kernel has for a block, and the node of each of its pages once it is touched.
   private static func placeBlocks(_ allocator: NUMAAllocator, _ context: CheckContext) {
-    for (size, alignment) in [(100, 16), (4 << 20, 16), (100_000, 1 << 16)] {
+    for (size, alignment) in [(100, 16), (900_000, 16), (100_000, 1 << 16), (32 << 20, 16)] {
       guard let block = allocator.allocateIfPossible(size: size, alignment: alignment) else {
         context.find("\(allocator): no \(size) bytes")
         continue
@@ -61,9 +61,11 @@ extension Check {
     case .bind(let allowed):
       context.require(counts.keys.allSatisfy { $0.map(allowed.contains) ?? false }, "\(allocator): \(counts)")
     case .interleave(let allowed):
-      // Page by page in turn, so each node has as many, or one more.
+      // Page by page in turn, so each node has as many, or one more; a huge page, of 2 MiB or more, goes to one node.
       let each = pages.count / allowed.count
-      let isEven = counts.values.allSatisfy { $0 == each || $0 == each + 1 } && counts.values.reduce(0, +) == pages.count
+      let fewest = bytes.count < 2 << 20 ? each : each / 4
+      let most = bytes.count < 2 << 20 ? each + 1 : pages.count
+      let isEven = counts.values.allSatisfy { (fewest...most).contains($0) }
       context.require(isEven && counts.keys.allSatisfy { $0.map(allowed.contains) ?? false }, "\(allocator): \(counts)")
       context.require(counts.count == min(allowed.count, pages.count), "\(allocator): \(counts)")
     }
@@ -108,6 +110,7 @@ extension Check {
     refuseCalls(context)
     guard let allocator = try? NUMAAllocator(.local) else { return context.find("no allocator") }
     misuse(allocator, context)
+    endWithLiveBlocks(context)
   }
 
   private static func refuseCalls(_ context: CheckContext) {
@@ -162,6 +165,16 @@ extension Check {
     context.require((try? allocator.reallocate(block, size: -1)) == nil && allocator.allocateIfPossible(size: .max) == nil, "bad input is granted")
     allocator.deallocate(nil)
     context.require(allocator.usableSize(of: nil) == 0, "null has usable bytes")
-    // The one block that is live is given back with the allocator.
+  }
+
+  // What is live when an allocator's life ends goes with it.
+  private static func endWithLiveBlocks(_ context: CheckContext) {
+    let mapped = ProcessMemory.mapped
+    for _ in 0..<8 {
+      guard let allocator = try? NUMAAllocator(.local) else { return context.find("no allocator") }
+      _ = allocator.allocateIfPossible(size: 64 << 20)
+    }
+    context.require(ProcessMemory.mapped - mapped < 256 << 20, "blocks outlive their allocator")
+    context.count(8)
   }
 }

@@ -18,6 +18,18 @@ extension Check {
       subject.memory.release()
       context.advance(round, of: rounds)
     }
+    ration(context)
+  }
+
+  // Of an allocator that refuses one of the two blocks nothing is kept.
+  private static func ration(_ context: CheckContext) {
+    for blocks in 0...2 {
+      let allocator = RationedAllocator(blocks: blocks)
+      let made = (try? SharedObjectPool<Line>(capacity: 100, allocator: allocator)) != nil
+      context.require(made == (blocks == 2), "a pool is made of \(blocks) blocks")
+      context.require(allocator.live == 0, "\(allocator.live) blocks are left over")
+      context.count(1)
+    }
   }
 
   // The oracle sees to contents, alignment and overlaps; what the pool says of itself is held against the oracle.
@@ -113,6 +125,25 @@ extension Check {
     "pool-misuse", "double and invalid frees to an object pool, and writes after one: the exact report, and no effect"
   ) { context in
     for guarded in [false, true] { misuse(guarded: guarded, context) }
+    destroyTwice(context)
+  }
+
+  // A value's life ends once, whatever its owner does.
+  private static func destroyTwice(_ context: CheckContext) {
+    let ended = SharedCount()
+    guard let pool = try? ObjectPool<Life>(capacity: 2) else { return context.find("no pool") }
+    guard let shared = try? SharedObjectPool<Life>(capacity: 2) else { return context.find("no pool") }
+    guard let object = try? pool.make(Life(ended)), let other = try? shared.make(Life(ended)) else { return context.find("no object") }
+    for destroy in [{ pool.destroy(object) }, { shared.destroy(other) }] {
+      let before = ended.value
+      let faults = FaultRecorder.record {
+        destroy()
+        destroy()
+      }
+      context.require(faults.map(\.kind) == ["double free"], "destroying twice draws \(faults)")
+      context.require(ended.value == before + 1, "a life that was ended twice ended \(ended.value - before) times")
+      context.count(1)
+    }
   }
 
   private static func misuse(guarded: Bool, _ context: CheckContext) {
@@ -177,6 +208,13 @@ extension Check {
       context.count(1)
     }
   }
+}
+
+/// Counts its end.
+private struct Life: ~Copyable {
+  private let ended: SharedCount
+  init(_ ended: SharedCount) { self.ended = ended }
+  deinit { ended.add(1) }
 }
 
 /// 64 bytes.

@@ -20,13 +20,13 @@ final class PoolState {
 
   /// A slot that the caller owns, as plain memory.
   func take() -> PlainPointer<SteppingMemory, UInt>? {
-    guard let taken = slots.take() else { return nil }
+    guard let slot = slots.take({ _ in }) else { return nil }
     granted += 1
-    return PlainPointer(taken.slot)
+    return PlainPointer(slot)
   }
 
   func put(_ slot: UnsafeMutableRawPointer) {
-    if slots.put(slot) != nil { reported += 1 }
+    slots.put(slot) { _ in reported += 1 }
   }
 
   func requireSound(live: Int) throws {
@@ -56,6 +56,45 @@ extension Action where State == PoolState {
   }
 }
 
+/// An arena behind its lock, its chunks in the memory of the execution.
+final class ArenaState {
+  let process = ModelProcess()
+  let arena: LockedArena<SteppingMemory>
+  var granted: [UInt] = []
+
+  /// Memory of the running execution, for chunks.
+  private struct Chunks: BlockAllocator, @unchecked Sendable {
+    let process: ModelProcess
+
+    func allocate(
+      size: Int, alignment: Int, zeroed: Bool, file: StaticString, line: UInt
+    ) throws(AllocationError) -> UnsafeMutableRawPointer { process.take(size, "chunk") }
+    func reallocate(
+      _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, file: StaticString, line: UInt
+    ) throws(AllocationError) -> UnsafeMutableRawPointer { throw .invalidPointer }
+    func deallocate(_ block: UnsafeMutableRawPointer?) {}
+    func deallocate(_ block: UnsafeMutableRawPointer?, size: Int) {}
+    func usableSize(of block: UnsafeMutableRawPointer?) -> Int { 0 }
+  }
+
+  init() throws {
+    let words = process.take(4096, "words")
+    arena = LockedArena(try ArenaMemory(words: words, chunkSize: 256, allocator: Chunks(process: process)))
+  }
+}
+
+extension Action where State == ArenaState {
+  /// Two of them need a chunk more.
+  static var allocate: Action {
+    Action("allocate, write") { state in
+      let block = try state.arena.allocate(150, 16) { _ in }
+      PlainPointer<SteppingMemory, UInt>(block)[0] = 1
+      state.granted.append(UInt(bitPattern: block))
+    }
+  }
+  static var reset: Action { Action("reset") { $0.arena.reset() } }
+}
+
 extension Model {
   static let poolModels: [Model] = [
     Model("shared-pool-reuse", "shared object pool: an object goes from owner to owner, who see what the last one wrote", threads: 3) {
@@ -75,13 +114,24 @@ extension Model {
     Model("shared-pool-double-free", "shared object pool: of two threads that free one object one is reported", threads: 2) {
       Scenario("pool") {
         let state = PoolState(capacity: 2)
-        state.common = state.slots.take()?.slot
+        state.common = state.slots.take { _ in }
         return state
       }.with(.putCommon).with(.putCommon)
         .checking(shrinks: false) { state in
           try require(state.reported == 1, "\(state.reported) of two frees were reported")
           try state.requireSound(live: 0)
         }
+    },
+    Model("shared-arena", "shared arena: no two threads get the same bytes, nor add a chunk in the same place", threads: 3) {
+      Scenario("arena") { try ArenaState() }.with(.allocate).with(.allocate).with(.allocate)
+        .checking(shrinks: false) { state in
+          try require(Set(state.granted).count == 3, "two requests got the same bytes")
+          try require(state.arena.counts.chunks == 3 && state.arena.checkInvariants(), "the arena's records do not agree")
+        }
+    },
+    Model("shared-arena-reset", "shared arena: a reset between two requests of another thread", threads: 2) {
+      Scenario("arena") { try ArenaState() }.with(.allocate, .allocate).with(.reset)
+        .checking { state in try require(state.arena.checkInvariants(), "the arena's records do not agree") }
     },
   ]
 }
