@@ -34,11 +34,11 @@ package struct PoolMemory {
 
   /// A slot that the caller owns; nil when all are live.
   @inlinable @inline(__always)
-  package func take() -> UnsafeMutableRawPointer? { slots.take() ?? takeSlowly() }
+  package func take() -> UnsafeMutableRawPointer? { slots.takeListed(SlotPool<HardwareMemory>.Word.free) ?? takeSlowly() }
 
   @usableFromInline @inline(never)
   func takeSlowly() -> UnsafeMutableRawPointer? {
-    guard slots.isWatched else { return nil }
+    guard slots.isWatched else { return slots.takeUntouched() }
     var damage: Fault?
     let slot = slots.takeWatched { damage = $0 }
     damage?.report()

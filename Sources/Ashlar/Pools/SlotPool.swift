@@ -8,19 +8,22 @@
 /// A value of pointers. Not thread-safe: an owner, or who holds a lock. Both blocks outlive it, and belong to nothing else.
 /// Every function is O(1) unless it says otherwise.
 ///
-/// Where the pool is watched the short functions, `take` and `put`, reach nothing: their list is empty and no slot lies below `reach`. So
+/// Where the pool is watched, what is inlined into a user's code reaches nothing: the list is empty and no slot lies below `reach`. So
 /// a pool that is not watched pays nothing for those that are.
 @usableFromInline
 package struct SlotPool<Memory: PlainMemory> {
   @usableFromInline let words: PlainPointer<Memory, UInt>
   @usableFromInline let tags: PlainPointer<Memory, UInt8>
-  @usableFromInline let base: UInt
+  @usableFromInline let objects: UnsafeMutableRawPointer
   /// Granules of a slot, and of all of them.
-  @usableFromInline let slotGranules: UInt
-  @usableFromInline let granules: UInt
+  private let slotGranules: UInt
+  package let granules: UInt
   /// `granules`, or 0 where the pool is watched.
   @usableFromInline let reach: UInt
   private let freed: FreedBytes
+
+  @inlinable @inline(__always)
+  var base: UInt { UInt(bitPattern: objects) }
 
   package var isWatched: Bool { reach != granules }
 
@@ -29,7 +32,7 @@ package struct SlotPool<Memory: PlainMemory> {
   @usableFromInline enum Word {
     @inlinable static var free: Int { 0 }
     static var watchedFree: Int { 4 }
-    @inlinable static var frontier: Int { 1 }
+    static var frontier: Int { 1 }
     @inlinable static var taken: Int { 2 }
     static var lock: Int { 3 }
     @inlinable static var bytes: Int { 64 }
@@ -69,7 +72,7 @@ package struct SlotPool<Memory: PlainMemory> {
   package init(_ layout: Layout, records: UnsafeMutableRawPointer, objects: UnsafeMutableRawPointer, freed: FreedBytes) {
     words = PlainPointer(records)
     tags = PlainPointer(records + Word.bytes + layout.listBytes)
-    base = UInt(bitPattern: objects)
+    self.objects = objects
     slotGranules = UInt(layout.slotBytes) &>> RegionLayout.granuleShift
     granules = UInt(layout.objectBytes) &>> RegionLayout.granuleShift
     self.freed = freed
@@ -82,24 +85,29 @@ package struct SlotPool<Memory: PlainMemory> {
   // MARK: Taking and putting back
 
   /// A slot that the caller owns; nil when all are live. Where the pool is watched: `takeWatched`.
+  package func take() -> UnsafeMutableRawPointer? { takeListed(Word.free) ?? takeUntouched() }
+
+  /// The slot that was freed last; nil when none is listed.
   @inlinable @inline(__always)
-  package func take() -> UnsafeMutableRawPointer? { take(Word.free, below: reach) }
+  func takeListed(_ list: Int) -> UnsafeMutableRawPointer? {
+    let free = words[list]
+    guard free > 0 else { return nil }
+    words[list] = free &- 1
+    return hand(UInt(freeSlots[Int(bitPattern: free &- 1)]))
+  }
+
+  func takeUntouched() -> UnsafeMutableRawPointer? {
+    let granule = words[Word.frontier]
+    guard granule < granules else { return nil }
+    words[Word.frontier] = granule &+ slotGranules
+    return hand(granule)
+  }
 
   @inlinable @inline(__always)
-  func take(_ list: Int, below limit: UInt) -> UnsafeMutableRawPointer? {
-    let free = words[list]
-    let granule: UInt
-    if free > 0 {
-      granule = UInt(freeSlots[Int(bitPattern: free &- 1)])
-      words[list] = free &- 1
-    } else {
-      granule = words[Word.frontier]
-      guard granule < limit else { return nil }
-      words[Word.frontier] = granule &+ slotGranules
-    }
+  func hand(_ granule: UInt) -> UnsafeMutableRawPointer {
     words[Word.taken] &+= 1
     tags[Int(bitPattern: granule)] = SlotTag.live
-    return UnsafeMutableRawPointer(bitPattern: base &+ granule &<< 4).unsafelyUnwrapped
+    return objects + Int(bitPattern: granule &<< 4)
   }
 
   /// Takes a slot back. False, and no effect, when no live one begins there. Where the pool is watched: `putWatched`.
@@ -134,14 +142,13 @@ package struct SlotPool<Memory: PlainMemory> {
 
   /// A slot; what was found to have been written into it while it was free is handed to `damage`.
   package func takeWatched(_ damage: (Fault) -> Void) -> UnsafeMutableRawPointer? {
-    // What comes from the frontier was never a user's, and not filled.
-    let wasListed = words[Word.watchedFree] > 0
-    guard let slot = take(Word.watchedFree, below: granules) else { return nil }
-    let bytes = bytes((UInt(bitPattern: slot) - base) >> RegionLayout.granuleShift)
-    guard wasListed else {
-      freed.permit(bytes)
+    guard let slot = takeListed(Word.watchedFree) else {
+      // It was never a user's, and is not filled.
+      let slot = takeUntouched()
+      if let slot { freed.permit(bytes(of: slot)) }
       return slot
     }
+    let bytes = bytes(of: slot)
     guard let changed = freed.reissue(bytes) else { return slot }
     var fault = Fault(operation: .reuse, kind: .writeAfterFree, address: bytes.lowerBound, state: "free: in its object pool")
     fault.blockSize = bytes.count
@@ -159,6 +166,10 @@ package struct SlotPool<Memory: PlainMemory> {
 
   /// Lets anybody touch the slots again, as whoever gave the block must be able to.
   package func endWatch() { freed.permit(base..<base + granules << RegionLayout.granuleShift) }
+
+  private func bytes(of slot: UnsafeMutableRawPointer) -> Range<UInt> {
+    bytes((UInt(bitPattern: slot) - base) >> RegionLayout.granuleShift)
+  }
 
   private func bytes(_ granule: UInt) -> Range<UInt> {
     let start = base + granule << RegionLayout.granuleShift
