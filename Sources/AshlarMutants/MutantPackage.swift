@@ -84,8 +84,9 @@ public struct MutantPackage {
   private static let choice = """
     import CAshlar
 
+    @usableFromInline
     package enum Defect {
-      @inline(__always)
+      @inlinable @inline(__always)
       package static func isSeeded(_ number: Int32) -> Bool { ashlar_seeded_defect() == number }
     }
 

@@ -200,3 +200,33 @@ void ashlar_watch_forbidden_access(void) {
     sigaction(numbers[i], &action, NULL);
   }
 }
+
+// NUMA. By number: the C library has no functions for these. Modes and flags are those of the kernel's interface
+// (linux/mempolicy.h).
+enum { MPOL_F_ADDR = 2, MPOL_F_MEMS_ALLOWED = 4 };
+
+int ashlar_os_set_placement(void *address, size_t bytes, int mode, const unsigned long *nodes) {
+  int error;
+  // One more than the bits that are there: the kernel takes one away.
+  unsigned long bits = nodes ? ASHLAR_NODE_WORDS * 64 + 1 : 0;
+  WITH_ERRNO(error, syscall(SYS_mbind, address, bytes, mode, nodes, bits, 0));
+  return error;
+}
+
+int ashlar_os_placement(void *address, int *mode, unsigned long *nodes) {
+  int error;
+  WITH_ERRNO(error, syscall(SYS_get_mempolicy, mode, nodes, ASHLAR_NODE_WORDS * 64, address, MPOL_F_ADDR));
+  return error;
+}
+
+int ashlar_os_allowed_nodes(unsigned long *nodes) {
+  int error;
+  WITH_ERRNO(error, syscall(SYS_get_mempolicy, NULL, nodes, ASHLAR_NODE_WORDS * 64, NULL, MPOL_F_MEMS_ALLOWED));
+  return error;
+}
+
+int ashlar_os_nodes_of_pages(void **pages, int *nodes, size_t count) {
+  int error;
+  WITH_ERRNO(error, syscall(SYS_move_pages, 0, count, pages, NULL, nodes, 0));
+  return error;
+}

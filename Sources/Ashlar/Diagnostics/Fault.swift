@@ -98,8 +98,11 @@ package struct Fault {
       line.append(hexadecimal: UInt(bitPattern: fault.address))
       if fault.block_size > 0 {
         line.append(", ")
-        line.append(cString: fault.level.unsafelyUnwrapped)
-        line.append(" block of ")
+        if level != nil {
+          line.append(cString: fault.level.unsafelyUnwrapped)
+          line.append(" ")
+        }
+        line.append("block of ")
         line.append(size: fault.block_size)
         if fault.size_class >= 0 {
           line.append(" (class ")

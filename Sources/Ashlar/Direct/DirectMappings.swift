@@ -138,6 +138,15 @@ package struct DirectMappings<Memory: SharedMemory> {
     return released
   }
 
+  /// Releases every block, and the table. Nobody uses either any more. O(blocks).
+  package func releaseAll() {
+    table.visit { address, block in
+      Memory.unmap(BlockBase(address: address).raw, block.mapped)
+      return true
+    }
+    table.removeAll()
+  }
+
   private func anyHuge() -> BlockBase? {
     lock.withLock {
       var found: BlockBase?

@@ -36,8 +36,7 @@ package struct Canary {
   /// The first byte that was changed since the block was freed.
   package static func firstChange(inFreed bytes: Range<UInt>) -> UInt? {
     var address = bytes.lowerBound
-    // A block begins at a multiple of 8.
-    while address &+ 8 <= bytes.upperBound, UnsafeRawPointer(pointer(address)).load(as: UInt.self) == freedWord { address &+= 8 }
+    while address &+ 8 <= bytes.upperBound, UnsafeRawPointer(pointer(address)).loadUnaligned(as: UInt.self) == freedWord { address &+= 8 }
     while address < bytes.upperBound {
       if pointer(address).pointee != freedByte { return address }
       address &+= 1

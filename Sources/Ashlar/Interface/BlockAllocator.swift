@@ -8,6 +8,8 @@ public enum AllocationError: Error, Equatable, Sendable {
   case invalidSize
   /// What was to be resized is no live block of this allocator. It was reported as a fault first.
   case invalidPointer
+  /// All the objects that an object pool may hold are live.
+  case capacityReached(Int)
 }
 
 /// Something that hands out blocks of memory: the pool, or the system's allocator.

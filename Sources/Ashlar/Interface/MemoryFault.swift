@@ -10,7 +10,7 @@ public struct MemoryFault: Sendable, Equatable, CustomStringConvertible {
   public let kind: String
   /// The state of the block or address, for example "already free: in this thread's cache".
   public let state: String
-  /// Nil where no block is concerned.
+  /// Nil where no block of the heap is concerned, but an object of a pool or bytes of an arena, or none at all.
   public let level: Level?
   /// The pointer that was passed; for damage the start of the block.
   public let address: UInt

@@ -2,6 +2,7 @@ import CAshlar
 import Synchronization
 
 /// The machine's own memory.
+@usableFromInline
 package enum HardwareMemory: SharedMemory {
   // An ordering is a constant wherever these are inlined, and so the switches are gone there.
 
@@ -107,10 +108,10 @@ package enum HardwareMemory: SharedMemory {
 
   // MARK: Plain memory
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package static func willRead(_ address: UnsafeRawPointer, _ bytes: Int, at line: SourceLine) {}
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package static func willWrite(_ address: UnsafeMutableRawPointer, _ bytes: Int, at line: SourceLine) {}
 
   // MARK: Locks and waiting

@@ -40,11 +40,12 @@ package enum MemoryOrder { case relaxed, acquiring, releasing, acquiringAndRelea
 package enum Update { case add, or, and }
 
 /// The line of source that takes a step: how an explorer names it.
+@usableFromInline
 package struct SourceLine {
-  package let file: StaticString
-  package let line: UInt32
+  @usableFromInline package let file: StaticString
+  @usableFromInline package let line: UInt32
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package init(_ file: StaticString, _ line: UInt32) {
     self.file = file
     self.line = line
@@ -59,7 +60,7 @@ package struct SourceLine {
 /// ships; its functions are inlined to the bare instruction.
 ///
 /// Code calls the short forms below, which pass on the line that they are called from.
-package protocol SharedMemory {
+package protocol SharedMemory: PlainMemory {
   // MARK: Words
 
   static func load(_ word: SharedWord, _ order: MemoryOrder, at line: SourceLine) -> UInt
@@ -95,13 +96,6 @@ package protocol SharedMemory {
   static func addReportingCarry(_ value: UInt8, to byte: SharedByte, at line: SourceLine) -> Bool
   /// One atomic step. False, and no change, when it was not `expected`.
   static func compareExchange(_ byte: SharedByte, expected: UInt8, desired: UInt8, at line: SourceLine) -> Bool
-
-  // MARK: Plain memory, which one thread owns or a lock guards
-
-  /// Told before each read.
-  static func willRead(_ address: UnsafeRawPointer, _ bytes: Int, at line: SourceLine)
-  /// Told before each write.
-  static func willWrite(_ address: UnsafeMutableRawPointer, _ bytes: Int, at line: SourceLine)
 
   // MARK: Locks and waiting
 

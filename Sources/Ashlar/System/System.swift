@@ -66,6 +66,36 @@ package enum System {
     return ashlar_os_remap(address, old, new, &error)
   }
 
+  // MARK: Nodes of memory (NUMA)
+
+  // A set of nodes is `nodeWords` words, a bit each.
+  package static var nodeWords: Int { Int(ASHLAR_NODE_WORDS) }
+
+  /// Says on which nodes whole pages are to lie that have not been touched; `nodes` is nil for a mode that needs none.
+  package static func setPlacement(
+    _ address: UnsafeMutableRawPointer, _ bytes: Int, mode: Int32, nodes: UnsafePointer<UInt>?
+  ) -> Bool {
+    SystemFaults.permit() && ashlar_os_set_placement(address, bytes, mode, nodes) == 0
+  }
+
+  /// The mode of what an address lies in, its nodes stored; nil when nothing is mapped there.
+  package static func placement(_ address: UnsafeMutableRawPointer, nodes: UnsafeMutablePointer<UInt>) -> Int32? {
+    var mode: Int32 = 0
+    return SystemFaults.permit() && ashlar_os_placement(address, &mode, nodes) == 0 ? mode : nil
+  }
+
+  /// Stores the nodes that the process may use.
+  package static func allowedNodes(_ nodes: UnsafeMutablePointer<UInt>) -> Bool {
+    SystemFaults.permit() && ashlar_os_allowed_nodes(nodes) == 0
+  }
+
+  /// Stores the node that each page lies on, negative for one that was not touched.
+  package static func nodes(
+    ofPages pages: UnsafeMutablePointer<UnsafeMutableRawPointer?>, _ nodes: UnsafeMutablePointer<Int32>, _ count: Int
+  ) -> Bool {
+    SystemFaults.permit() && ashlar_os_nodes_of_pages(pages, nodes, count) == 0
+  }
+
   package static func yield() { ashlar_os_yield() }
 
   /// Milliseconds of a clock that never goes back, a few milliseconds exact.

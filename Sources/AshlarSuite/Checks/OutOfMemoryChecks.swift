@@ -72,7 +72,39 @@ private struct Scenario: Sendable {
       oracle.freeAll()
       PoolAllocator().trim()
     },
+    Scenario("object pools") { _ in objectPools(PoolAllocator()) },
+    Scenario("arenas") { _ in arenas(PoolAllocator()) },
+    Scenario("memory on chosen nodes") { _ in
+      guard let allocator = try? NUMAAllocator(.interleave()) else { return }
+      objectPools(allocator)
+      arenas(allocator)
+    },
   ]
+
+  // The first lies in small and medium blocks, the second in a mapping.
+  private static func objectPools(_ allocator: any BlockAllocator) {
+    for capacity in [10_000, 10_000_000] {
+      guard let pool = try? ObjectPool<(Int, Int, Int, Int, Int, Int, Int, Int)>(capacity: capacity, allocator: allocator) else { continue }
+      let objects = (0..<100).compactMap { _ in pool.allocateIfPossible() }
+      precondition(objects.count == 100 && pool.checkInvariants(), "a pool that was made has no room")
+      for object in objects { object.pointee.7 = 1 }
+      objects.forEach { pool.deallocate($0) }
+    }
+  }
+
+  private static func arenas(_ allocator: any BlockAllocator) {
+    guard let arena = try? Arena(allocator: allocator) else { return }
+    var granted: [(start: UnsafeMutableRawPointer, size: Int)] = []
+    for size in [100, 20_000, 3, 700_000, 2 << 20, 600 << 20, 100] {
+      guard let block = try? arena.allocate(size: size) else { continue }
+      block.storeBytes(of: UInt8(truncatingIfNeeded: size), as: UInt8.self)
+      granted.append((block, size))
+    }
+    // A refusal leaves what was granted before as it was.
+    precondition(granted.allSatisfy { $0.start.load(as: UInt8.self) == UInt8(truncatingIfNeeded: $0.size) }, "bytes changed")
+    precondition(arena.checkInvariants(), "an arena's records do not agree")
+    arena.reset()
+  }
 
   @Sendable private static func everyLevel(_ oracle: inout Oracle) {
     for size in [16, 100, 3000, 70_000, 1 << 20, 2 << 20, 600 << 20] { oracle.allocate(size: size, alignment: 64) }

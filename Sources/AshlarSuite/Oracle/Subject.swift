@@ -18,6 +18,11 @@ public protocol Subject: Sendable {
   func leastAlignment(size: Int) -> Int
 }
 
+extension Subject {
+  public var zeroesAligned: Bool { false }
+  public func trim() {}
+}
+
 /// Ashlar through its Swift interface.
 public struct SwiftSubject: Subject {
   private let pool = PoolAllocator()
@@ -47,7 +52,6 @@ public struct CSubject: Subject {
 
   public init(_ functions: MallocFunctions = .ashlar) { self.functions = functions }
   public var name: String { "C interface" }
-  public var zeroesAligned: Bool { false }
 
   public func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
     if alignment <= leastAlignment(size: size) {

@@ -91,6 +91,12 @@ int ashlar_os_purge(void *address, size_t bytes) ASHLAR_HIDDEN;
 int ashlar_os_forbid(void *address, size_t bytes) ASHLAR_HIDDEN;
 int ashlar_os_huge_pages(void *address, size_t bytes) ASHLAR_HIDDEN;
 void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, int *error) ASHLAR_HIDDEN;
+// On which nodes of memory pages are to lie, and do lie. Nodes are bits of ASHLAR_NODE_WORDS words.
+#define ASHLAR_NODE_WORDS 16
+int ashlar_os_set_placement(void *address, size_t bytes, int mode, const unsigned long *nodes) ASHLAR_HIDDEN;
+int ashlar_os_placement(void *address, int *mode, unsigned long *nodes) ASHLAR_HIDDEN;
+int ashlar_os_allowed_nodes(unsigned long *nodes) ASHLAR_HIDDEN;
+int ashlar_os_nodes_of_pages(void **pages, int *nodes, size_t count) ASHLAR_HIDDEN;
 void ashlar_os_write(int descriptor, const void *bytes, size_t count) ASHLAR_HIDDEN;
 size_t ashlar_os_read_file(const char *path, void *buffer, size_t capacity) ASHLAR_HIDDEN;
 size_t ashlar_os_address_space_limit(void) ASHLAR_HIDDEN;

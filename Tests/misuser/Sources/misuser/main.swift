@@ -29,5 +29,28 @@ case "write after free":
 case "read behind": print(block[size])
 case "write behind": block[size] = 7
 case "read before": print(block[-1])
+case "pool and arena":
+  let objects = try ObjectPool<(Int, Int)>(capacity: size)
+  let arena = try Arena()
+  for _ in 0..<3 {
+    try objects.preallocate(size)
+    let all = try (0..<size).map { try objects.make(($0, 1)) }
+    all.forEach { objects.destroy($0) }
+    try arena.allocate(size: size).initializeMemory(as: UInt8.self, repeating: 1, count: size)
+    arena.reset()
+  }
+case "read object after free":
+  let objects = try ObjectPool<(Int, Int)>(capacity: size)
+  let object = try objects.make((1, 2))
+  objects.deallocate(object)
+  print(object.pointee.1)
+case "write object behind":
+  let objects = try ObjectPool<(Int, Int)>(capacity: size + 1)
+  try objects.allocate()[1].0 = 7
+case "read after reset":
+  let arena = try Arena()
+  let bytes = try arena.allocate(size: size).initializeMemory(as: UInt8.self, repeating: 1, count: size)
+  arena.reset()
+  print(bytes[size / 2])
 default: fatalError("no such act")
 }
