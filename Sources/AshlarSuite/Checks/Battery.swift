@@ -9,7 +9,7 @@ public enum Battery {
     .systemCallsMedium, .memoryReturn, .purge, .levels, .depotLimit, .metadata, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .retention, .cInterface, .resizing, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,
-    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .leaks,
+    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .leaks,
   ]
 
   /// The checks with these names, in the battery's order; nil with the first name that is none.
