@@ -22,12 +22,6 @@ package struct Site {
     line = 0
   }
 
-  init(_ record: ashlar_site) {
-    address = UInt(bitPattern: record.address)
-    fileLength = Int(record.file_length)
-    line = Int(record.line)
-  }
-
   var record: ashlar_site {
     ashlar_site(address: UnsafeRawPointer(bitPattern: address), file_length: fileLength, line: line)
   }

@@ -66,12 +66,6 @@ package struct Tracker<Memory: SharedMemory> {
     return lock.withLock { table.remove(user.address) }
   }
 
-  /// Where a live block was allocated, if that is known.
-  package func site(of user: UserPointer) -> Site? {
-    guard isEnabled else { return nil }
-    return lock.withLock { table[user.address]?.site }
-  }
-
   /// Live blocks known.
   package var count: Int { lock.withLock { table.count } }
 

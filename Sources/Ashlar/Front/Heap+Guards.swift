@@ -90,13 +90,6 @@ extension Heap {
     guarded.quarantine(record)
   }
 
-  // The user's bytes have not been filled yet.
-  private func withoutFreedBytes(_ record: GuardRecord) -> GuardRecord {
-    var record = record
-    record.isFree = false
-    return record
-  }
-
   /// Checks the blocks that have been in quarantine longest and gives their memory back to their levels: those beyond
   /// `capacity` bytes, or all.
   func emptyQuarantine(over capacity: Int?, _ operation: Operation) {

@@ -9,7 +9,7 @@ public enum Battery {
     .systemCallsMedium, .memoryReturn, .purge, .levels, .depotLimit, .metadata, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .retention, .cInterface, .resizing, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,
-    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .objectPool, .sharedPool, .poolMisuse,
+    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse,
     .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .leaks,
   ]
 
