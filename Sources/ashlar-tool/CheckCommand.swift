@@ -23,7 +23,7 @@ struct CheckCommand: ParsableCommand {
   var minutes: Int = 0
 
   @Option(help: ArgumentHelp(
-    "Check the C functions of another allocator: a shared library, or libc. Each check has a process of its own.", valueName: "path"))
+    "Check the C functions of another allocator, a shared library or libc, each in a process of its own.", valueName: "path"))
   var malloc: String?
 
   @Option(help: ArgumentHelp("With --malloc: a check that takes longer has hung.", valueName: "seconds"))

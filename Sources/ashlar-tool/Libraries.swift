@@ -4,8 +4,8 @@ import AshlarSuite
 extension AllocatorLibrary {
   init(orRefuse argument: String) throws {
     guard let library = AllocatorLibrary(argument: argument) else {
-      throw ValidationError(
-        "'\(argument)' is no shared library; --malloc takes a path, or \(AllocatorLibrary.builtIn.map(\.name).joined(separator: ", ")).")
+      let names = AllocatorLibrary.builtIn.map(\.name).joined(separator: ", ")
+      throw ValidationError("'\(argument)' is no shared library; --malloc takes a path, or \(names).")
     }
     self = library
   }

@@ -40,7 +40,9 @@ struct MisuseCommand: ParsableCommand {
     let console = Console()
     let columns = try libraries().map { library in
       try complete {
-        try MisuseMatrix.column(library, program: ownProgram, jobs: jobs) { console.progress("\(library.name) \($0) of \(MisuseScenario.all.count)") }
+        try MisuseMatrix.column(library, program: ownProgram, jobs: jobs) {
+          console.progress("\(library.name) \($0) of \(MisuseScenario.all.count)")
+        }
       }
     }
     (markdown ? MisuseTable.markdown(columns) : MisuseTable.plain(columns)).forEach(console.line)

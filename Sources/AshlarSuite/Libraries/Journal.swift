@@ -63,7 +63,8 @@ final class Journal: @unchecked Sendable {
   }
 
   func lines(_ kind: Line) -> [String] {
-    let text = UnsafeRawBufferPointer(start: UnsafeRawPointer(words) + Self.textOffset, count: min(self[.textBytes], Self.bytes - Self.textOffset))
+    let text = UnsafeRawBufferPointer(
+      start: UnsafeRawPointer(words) + Self.textOffset, count: min(self[.textBytes], Self.bytes - Self.textOffset))
     return text.split(separator: 0).filter { $0.first == kind.rawValue }.map { String(decoding: $0.dropFirst(), as: UTF8.self) }
   }
 
@@ -99,9 +100,9 @@ final class Journal: @unchecked Sendable {
   }
 
   private func call(_ slot: UnsafeMutablePointer<UInt>) -> String? {
-    MallocFunctions.Function(rawValue: slot[Field.function.rawValue]).map {
-      $0.text(Int(bitPattern: slot[Field.first.rawValue]), Int(bitPattern: slot[Field.second.rawValue]), Int(bitPattern: slot[Field.third.rawValue]))
-    }
+    func argument(_ field: Field) -> Int { Int(bitPattern: slot[field.rawValue]) }
+    return MallocFunctions.Function(rawValue: slot[Field.function.rawValue])
+      .map { $0.text(argument(.first), argument(.second), argument(.third)) }
   }
 
   // MARK: Crashes

@@ -67,7 +67,8 @@ public struct LibraryBattery: Sendable {
     let program = Check.program(seed: seed, index)
     guard fails(program) else { return "\n  program \(index) does not fail by itself, only after those before it" }
     let shortest = Shrinker.shrink(program, in: grammar, fails: fails)
-    return "\n  the shortest program that still fails:\n" + grammar.text(shortest).split(separator: "\n").map { "    \($0)" }.joined(separator: "\n")
+    let lines = grammar.text(shortest).split(separator: "\n").map { "\n    \($0)" }
+    return "\n  the shortest program that still fails:" + lines.joined()
   }
 
   // MARK: Misuse

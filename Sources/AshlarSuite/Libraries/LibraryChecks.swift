@@ -105,7 +105,12 @@ extension Check {
 
   private static func arithmetic(_ functions: MallocFunctions) -> Check {
     Check("arithmetic", "sizes, products and roundings that overflow: null, ENOMEM, and the block as it was") { context in
-      let tooLarge = [-1, -2, -15, -16, -17, -4095, -4096, -4097, -65536, Int.min, Int.min + 1, Int.max, Int.max - 4096, 1 << 60, 1 << 50]
+      let tooLarge = [
+        -1, -2, -15, -16, -17, -4095, -4096, -4097, -65536, Int.min, Int.min + 1, Int.max, Int.max - 4096, 1 << 60, 1 << 50,
+      ]
+      let products = [
+        (1 << 32, 1 << 32), (-1, -1), (-1, 2), (2, -1), (Int.min, 2), (3, Int.max), ((1 << 32) + 1, 1 << 32), (1 << 63, 3),
+      ]
       // A function that is wrong is so for many sizes: the first is told.
       var granted = Set<String>(), wrongErrors = Set<String>()
       // What is no function of a standard's may set errno or not.
@@ -141,7 +146,7 @@ extension Check {
         if let allocate = functions.valloc { refused("valloc", "(\(words))", setsErrno: false) { allocate(size) } }
         if let allocate = functions.pvalloc { refused("pvalloc", "(\(words))", setsErrno: false) { allocate(size) } }
       }
-      for (count, size) in [(1 << 32, 1 << 32), (-1, -1), (-1, 2), (2, -1), (Int.min, 2), (3, Int.max), ((1 << 32) + 1, 1 << 32), (1 << 63, 3)] {
+      for (count, size) in products {
         let words = "\(UInt(bitPattern: count)), \(UInt(bitPattern: size))"
         refused("calloc", "(\(words))") { functions.calloc(count, size) }
         if let resize = functions.reallocarray {
@@ -159,9 +164,8 @@ extension Check {
     guard let allocate = functions.posixMemalign else { return }
     var block: UnsafeMutableRawPointer?
     let error = allocate(&block, alignment, size)
-    context.require(
-      error == expected,
-      "posix_memalign(alignment \(UInt(bitPattern: alignment)), size \(UInt(bitPattern: size))) answered \(error), not \(expected) (POSIX)")
+    let call = MallocFunctions.Function.posixMemalign.text(alignment, size, 0)
+    context.require(error == expected, "\(call) answered \(error), not \(expected) (POSIX)")
     if error == 0 { functions.free(block) }
     context.count(1)
   }
@@ -227,13 +231,17 @@ extension Check {
   }
 
   private static func blocks(alignedTo alignment: Int, _ context: CheckContext, _ functions: MallocFunctions) {
-    let sizes = [1, 8, 16, 17, 33, 48, 100, 255, 256, 500, 777, 1000, 1025, 2000, 4096, 5000, 9000, 33_000, alignment, alignment + 1, 3 * alignment]
+    let sizes = [
+      1, 8, 16, 17, 33, 48, 100, 255, 256, 500, 777, 1000, 1025, 2000, 4096, 5000, 9000, 33_000, alignment, alignment + 1,
+      3 * alignment,
+    ]
     var oracle = Oracle(CSubject(functions), seed: UInt64(alignment), wholeBelow: 64 << 10, whenFound: context.find)
     var blocks: [(address: UnsafeMutableRawPointer, size: Int)] = []
     func take(_ name: String, _ size: Int, _ allocate: ((Int, Int) -> UnsafeMutableRawPointer?)?) {
       guard let block = allocate?(alignment, size) else { return }
+      let address = UInt(bitPattern: block)
       context.require(
-        UInt(bitPattern: block) % UInt(alignment) == 0, "\(name)(\(alignment), \(size)) gave \(hex(UInt(bitPattern: block))), which is not aligned")
+        address % UInt(alignment) == 0, "\(name)(\(alignment), \(size)) gave \(hex(address)), which is not aligned")
       Pattern.fill(block, 0..<min(size, 64 << 10), seed: UInt64(blocks.count))
       blocks.append((block, size))
     }
@@ -244,7 +252,8 @@ extension Check {
       take("aligned_alloc", (size + alignment - 1) / alignment * alignment, functions.alignedAlloc)
     }
     // To a page's alignment and some way past it nothing but want of memory is a reason.
-    if alignment <= 64 << 10 { context.require(oracle.refusals == 0, "\(oracle.refusals) blocks aligned to \(alignment) were refused") }
+    let mayRefuse = alignment > 64 << 10
+    context.require(mayRefuse || oracle.refusals == 0, "\(oracle.refusals) blocks aligned to \(alignment) were refused")
     for (index, block) in blocks.enumerated() {
       let filled = 0..<min(block.size, 64 << 10)
       let changed = Pattern.firstDifference(block.address, filled, seed: UInt64(index))

@@ -14,7 +14,9 @@ extension Check {
           let size = Int.random(in: 0..<200, using: &generator) == 0
             ? Int.random(in: 1...(2 << 20), using: &generator) : generator.logarithmic(in: 1...4096)
           guard let parcel = pack(size, generator.next(), zeroed: step % 8 == 0, context, functions) else { return }
-          if let other = exchange.swap(parcel, Int(generator.next() % 256)) { unpack(other, resizes: step % 4 == 0, context, functions) }
+          if let other = exchange.swap(parcel, Int(generator.next() % 256)) {
+            unpack(other, resizes: step % 4 == 0, context, functions)
+          }
           if thread == 0, step % 5000 == 0 { functions.trim?() }
         }
         context.count(steps)
@@ -47,7 +49,9 @@ extension Check {
     functions.free(block)
   }
 
-  private static func verify(_ block: UnsafeMutableRawPointer, _ size: Int, _ parcel: Parcel, _ context: CheckContext, _ when: String) {
+  private static func verify(
+    _ block: UnsafeMutableRawPointer, _ size: Int, _ parcel: Parcel, _ context: CheckContext, _ when: String
+  ) {
     if let offset = Pattern.firstDifference(block, 0..<size, seed: parcel.seed) {
       context.find("byte \(offset) of a block of \(parcel.size) changed \(when)")
     }
@@ -69,7 +73,8 @@ extension Check {
         Threads.run(4) { thread in
           var generator = context.generator(round * 4 + thread)
           for _ in 0..<8 {
-            guard let parcel = pack(generator.logarithmic(in: 1...3000), generator.next(), zeroed: false, context, functions) else { return }
+            let size = generator.logarithmic(in: 1...3000)
+            guard let parcel = pack(size, generator.next(), zeroed: false, context, functions) else { return }
             if let other = exchange.swap(parcel, Int(generator.next() % 256)) { unpack(other, resizes: false, context, functions) }
           }
           pthread_setspecific(keyOfThreads, functions.malloc(100))
@@ -125,7 +130,9 @@ extension Check {
   private static func forkOnce(_ functions: MallocFunctions, generations: Int) -> Int32 {
     let sizes = (16, 5000, 300_000)
     let blocks = (functions.malloc(sizes.0)!, functions.malloc(sizes.1)!, functions.malloc(sizes.2)!)
-    func isSound(_ block: UnsafeMutableRawPointer, _ size: Int) -> Bool { Pattern.firstDifference(block, 0..<size, seed: UInt64(size)) == nil }
+    func isSound(_ block: UnsafeMutableRawPointer, _ size: Int) -> Bool {
+      Pattern.firstDifference(block, 0..<size, seed: UInt64(size)) == nil
+    }
     Pattern.fill(blocks.0, 0..<sizes.0, seed: UInt64(sizes.0))
     Pattern.fill(blocks.1, 0..<sizes.1, seed: UInt64(sizes.1))
     Pattern.fill(blocks.2, 0..<sizes.2, seed: UInt64(sizes.2))
@@ -171,16 +178,19 @@ extension Check {
         context.count(blocks.count)
         for block in blocks { functions.free(UnsafeMutableRawPointer(bitPattern: block)) }
         blocks.removeAll()
-        let freed = ProcessMemory.resident
-        functions.trim?()
-        figures.append("\(name): \((freed - before) >> 20) MiB" + (functions.trim == nil ? "" : ", trimmed \((ProcessMemory.resident - before) >> 20)"))
+        func kept() -> Int { (ProcessMemory.resident - before) >> 20 }
+        figures.append("\(name): \(kept()) MiB")
+        guard let trim = functions.trim else { continue }
+        trim()
+        figures[figures.count - 1] += ", trimmed \(kept())"
       }
       context.note(figures.joined(separator: "; "))
     }
   }
 
   static func exhaustion(_ functions: MallocFunctions) -> Check {
-    Check("exhaustion", "an address space that runs out: null and ENOMEM, contents kept, and memory again when some is freed") { context in
+    Check("exhaustion", "an address space that runs out: null and ENOMEM, contents kept, memory again when some is freed") {
+      context in
       for size in [1000, 64 << 10, 3 << 20] {
         let outcome = exhaust(size, functions)
         context.count(1)

@@ -8,7 +8,8 @@ public struct MallocFunctions: @unchecked Sendable {
   public typealias Pointer = UnsafeMutableRawPointer
 
   enum Function: UInt {
-    case malloc = 1, calloc, realloc, reallocarray, free, sizedFree, alignedAlloc, posixMemalign, memalign, valloc, pvalloc, usableSize, trim
+    case malloc = 1, calloc, realloc, reallocarray, free, sizedFree
+    case alignedAlloc, posixMemalign, memalign, valloc, pvalloc, usableSize, trim
 
     /// A call of it, for a person.
     func text(_ first: Int, _ second: Int, _ third: Int) -> String {
@@ -60,7 +61,9 @@ public struct MallocFunctions: @unchecked Sendable {
   // MARK: Calls
 
   @inline(__always)
-  private func during<Result>(_ function: Function, _ first: Int, _ second: Int = 0, _ third: Int = 0, _ call: () -> Result) -> Result {
+  private func during<Result>(
+    _ function: Function, _ first: Int, _ second: Int = 0, _ third: Int = 0, _ call: () -> Result
+  ) -> Result {
     guard let journal else { return call() }
     return journal.during(function, first, second, third, call)
   }
@@ -145,7 +148,8 @@ extension MallocFunctions {
       unsafeBitCast(dlsym(nil, name)!, to: type)
     }
     let malloc = require("malloc", (@convention(c) (Int) -> Pointer?).self)
-    var sized = find("free_sized", (@convention(c) (Pointer?, Int) -> Void).self).map { Sized(allocate: malloc, free: $0, isOfC: true) }
+    var sized = find("free_sized", (@convention(c) (Pointer?, Int) -> Void).self)
+      .map { Sized(allocate: malloc, free: $0, isOfC: true) }
     if sized == nil, let new = find("_Znwm", (@convention(c) (Int) -> Pointer?).self) {
       sized = find("_ZdlPvm", (@convention(c) (Pointer?, Int) -> Void).self).map { Sized(allocate: new, free: $0, isOfC: false) }
     }

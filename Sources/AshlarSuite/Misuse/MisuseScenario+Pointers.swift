@@ -21,7 +21,8 @@ extension MisuseScenario {
     inside("free of 4 MiB plus 1", 4 * mebibyte, 1), inside("free of 4 MiB plus 16", 4 * mebibyte, 16),
     inside("free of the second 1 MiB of 4 MiB", 4 * mebibyte, mebibyte),
     inside("free of 600 MiB plus 4096", 600 * mebibyte, 4096), inside("free of 64 B minus 16", 64, -16),
-    inside("free of the end of 64 B, where its neighbour may begin", 64, 64), inside("free of 100 B aligned to 4096, plus 16", 100, 16, alignment: 4096),
+    inside("free of the end of 64 B, where its neighbour may begin", 64, 64),
+    inside("free of 100 B aligned to 4096, plus 16", 100, 16, alignment: 4096),
     inside("free of 100 B aligned to 4096, minus 16", 100, -16, alignment: 4096),
     inside("realloc of 64 B plus 16", 64, 16) { $0.resize($1, 1000) },
     inside("malloc_usable_size of 64 B plus 16", 64, 16) { trial, pointer in
@@ -98,8 +99,11 @@ extension MisuseScenario {
     },
     address("address 1", 1), address("address 16", 16), address("address 4096", 4096), address("a 32-bit pattern", 0xDEAD_BEE0),
     address("an address that no pointer has", 0xDEAD_BEEF_DEAD_BEE0), address("the middle of the address space", 1 << 47),
-    address("an address of the kernel", 0xFFFF_8000_0000_0000), address("the last address", .max), address("the last 16 bytes", .max - 15),
-    MisuseScenario("realloc of the stack") { trial in onTheStack(trial, header: false) { wrong in trial.misuse { trial.resize(wrong, 100) } } },
+    address("an address of the kernel", 0xFFFF_8000_0000_0000), address("the last address", .max),
+    address("the last 16 bytes", .max - 15),
+    MisuseScenario("realloc of the stack") { trial in
+      onTheStack(trial, header: false) { wrong in trial.misuse { trial.resize(wrong, 100) } }
+    },
     MisuseScenario("realloc of a page that is not mapped") { trial in
       let pages = mapped(PROT_NONE)
       munmap(pages, 64 << 10)
@@ -157,7 +161,9 @@ extension MisuseScenario {
   // MARK: Damage
 
   /// Writing that is not the owner's to do; what finds it is what comes after.
-  private static func damage(_ name: String, _ size: Int, _ act: @escaping @Sendable (MisuseTrial, UnsafeMutableRawPointer) -> Void) -> MisuseScenario {
+  private static func damage(
+    _ name: String, _ size: Int, _ act: @escaping @Sendable (MisuseTrial, UnsafeMutableRawPointer) -> Void
+  ) -> MisuseScenario {
     MisuseScenario(name, size: size) { trial in
       trial.verifies = false
       let block = trial.surrounded(size)
@@ -166,7 +172,9 @@ extension MisuseScenario {
     }
   }
 
-  private static func afterFree(_ name: String, _ size: Int, _ act: @escaping @Sendable (UnsafeMutableRawPointer) -> Void) -> MisuseScenario {
+  private static func afterFree(
+    _ name: String, _ size: Int, _ act: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
+  ) -> MisuseScenario {
     MisuseScenario(name, size: size) { trial in
       trial.verifies = false
       let block = trial.surrounded(size)
@@ -187,7 +195,7 @@ extension MisuseScenario {
     damage("underflow of 64 B by 16", 64) { memset($1 - 16, 0x41, 16) },
     damage("underflow of 2 MiB by 16", 2 * mebibyte) { memset($1 - 16, 0x41, 16) },
     afterFree("write to the first 8 of freed 64 B", 64) { memset($0, 0x41, 8) },
-    afterFree("write to all of freed 64 B", 64) { memset($0, 0, 64) },
+    afterFree("write to the last 8 of freed 64 B", 64) { memset($0 + 56, 0x41, 8) },
     afterFree("write to the middle of freed 1000 B", 1000) { memset($0 + 500, 0x41, 8) },
     afterFree("write to the first 16 of freed 5000 B", 5000) { memset($0, 0x41, 16) },
     afterFree("write to the first 8 of freed 2 MiB", 2 * mebibyte) { memset($0, 0x41, 8) },

@@ -69,7 +69,8 @@ public struct MisuseScenario: Sendable {
 
   private static let doubleFreesAfterOtherCalls = [
     again("64 B", 64, afterOtherFrees: 1), again("64 B", 64, afterOtherFrees: 10), again("64 B", 64, afterOtherFrees: 100),
-    again("64 B", 64, afterOtherFrees: 10_000), again("5000 B", 5000, afterOtherFrees: 1), again("5000 B", 5000, afterOtherFrees: 100),
+    again("64 B", 64, afterOtherFrees: 10_000), again("5000 B", 5000, afterOtherFrees: 1),
+    again("5000 B", 5000, afterOtherFrees: 100),
     again("2 MiB", 2 * mebibyte, afterOtherFrees: 4),
     again(after: "malloc_trim") { trial, _ in
       guard let trim = trial.functions.trim else { trial.notApplicable() }
@@ -190,7 +191,9 @@ public struct MisuseScenario: Sendable {
 
   // MARK: Use of freed blocks
 
-  private static func freed(_ name: String, _ size: Int, _ act: @escaping @Sendable (MisuseTrial, UnsafeMutableRawPointer) -> Void) -> MisuseScenario {
+  private static func freed(
+    _ name: String, _ size: Int, _ act: @escaping @Sendable (MisuseTrial, UnsafeMutableRawPointer) -> Void
+  ) -> MisuseScenario {
     MisuseScenario(name, size: size) { trial in
       let block = trial.surrounded(size)
       trial.free(block)

@@ -76,7 +76,8 @@ final class MisuseTrial: @unchecked Sendable {
     if overlaps(start, size) { see(.handedOutTwice) }
     seeds += 1
     let seed = fills ? seeds : 0
-    owned.insert(Piece(start: UInt(bitPattern: start), size: size, seed: seed, isBlock: isBlock), at: position(UInt(bitPattern: start)))
+    let address = UInt(bitPattern: start)
+    owned.insert(Piece(start: address, size: size, seed: seed, isBlock: isBlock), at: position(address))
     // Writing to what another owns would make one fault two.
     if fills, journal[.verdict] != Sight.handedOutTwice.rawValue { Pattern.fill(start, 0..<Self.filled(size), seed: seed) }
   }
