@@ -25,7 +25,7 @@ public enum ChildProcess {
   ) throws -> Run {
     let path = FileManager.default.temporaryDirectory.appending(path: "ashlar-\(UUID().uuidString)").path
     defer { unlink(path) }
-    FileManager.default.createFile(atPath: path, contents: nil)
+    _ = FileManager.default.createFile(atPath: path, contents: nil)
     let output = FileHandle(forWritingAtPath: path)
     let process = Process()
     process.executableURL = program
