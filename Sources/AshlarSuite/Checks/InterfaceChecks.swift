@@ -129,8 +129,18 @@ extension Check {
         context.require(faults.map(\.kind) == ["wrong size"], "freeing \(size) bytes as \(wrong) draws \(faults)")
         context.require(pool.usableSize(of: block) == usable, "the block of \(size) is gone")
       }
+      if size > 64, size < 600 << 20 {
+        let faults = FaultRecorder.record { pool.deallocate(block + 32) }
+        context.require(faults.map(\.blockSize) == [usable], "inside a block of \(usable): \(faults.map(\.blockSize))")
+      }
       context.require(FaultRecorder.record { pool.deallocate(block, size: usable) }.isEmpty, "all usable bytes are too many")
       context.count(4)
+    }
+    withGuards(.init(canaries: 1)) {
+      guard let block = pool.allocateIfPossible(size: 100, file: "Guarded.swift", line: 5) else { return context.find("no memory") }
+      let faults = FaultRecorder.record { pool.deallocate(block, size: 101) }
+      context.require(faults.map(\.allocated) == ["Guarded.swift:5"] && faults.map(\.blockSize) == [100], "a guarded block: \(faults)")
+      pool.deallocate(block)
     }
   }
 }

@@ -259,7 +259,10 @@ extension Check {
         }
         byte.pointee = kept
       }
+      let statistics = heap.statistics()
       heap.free(block)
+      context.require(
+        statistics.small.liveBlocks == 1 && heap.statistics().small.liveBlocks == 0, "a block in quarantine is live, or one that is live is not")
       let freed = UInt(bitPattern: block)..<(UInt(bitPattern: block) + UInt(size))
       for offset in [0, size / 2, size - 1] {
         let byte = (block + offset).assumingMemoryBound(to: UInt8.self)

@@ -46,7 +46,28 @@ extension Check {
       if step % 1000 == 0 { context.require(table.checkInvariants() && table.count == model.count, "the table is not sound") }
     }
     table.removeAll()
+    crowd(table, context)
+    let calls = PoolAllocator.systemCallCount
+    for _ in 0..<10 {
+      context.require(table.makeRoom(), "memory is out")
+      table.removeAll()
+    }
+    context.require(PoolAllocator.systemCallCount == calls + 20, "a table's memory is not given back")
     context.count(20_000)
+  }
+
+  // Every second place of the table taken: a search must come to one of the others.
+  private static func crowd(_ table: AddressTable<HardwareMemory, Int>, _ context: CheckContext) {
+    func place(_ key: UInt) -> UInt { ((key >> 4) &* 0x9E37_79B9_7F4A_7C15) >> 32 }
+    let keys = (1...1000).map { UInt($0) << 12 }.filter { place($0) % 2 == 0 }
+    for (number, key) in keys.prefix(128).enumerated() {
+      context.require(table.makeRoom(), "memory is out")
+      table.insert(key, number)
+    }
+    context.require(keys[128...].allSatisfy { table[$0] == nil }, "a key is found that nobody put in")
+    for (number, key) in keys.prefix(128).enumerated() { context.require(table[key] == number, "a key is lost") }
+    context.require(table.checkInvariants(), "the table is not sound")
+    table.removeAll()
   }
 
   static let lineWriter = Check("line-writer", "a report's line is cut off at the end of its buffer") { context in
