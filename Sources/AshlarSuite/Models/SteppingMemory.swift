@@ -152,7 +152,7 @@ package enum SteppingMemory: SharedMemory {
     set { Explored.setLocal(1, newValue ? 1 : 0) }
   }
 
-  package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { true }
+  package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { process.watchesExits }
 
   package static var globals: UnsafeMutablePointer<ashlar_globals> { process.globals }
   package static var milliseconds: UInt { process.milliseconds }
