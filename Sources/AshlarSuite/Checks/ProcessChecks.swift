@@ -121,3 +121,42 @@ extension Check {
     context.require(status.contains("ashlar: overflow: exit of 0x"), "damage at the end: \(status)")
   }
 }
+
+extension Check {
+  static let noHeap = Check("no-heap", "a first call that the system has no memory for: the answers without a heap, and one at the next call") {
+    context in
+    guard HardwareMemory.globals.pointee.heap == nil else { return context.note("left out: there is a heap") }
+    let pool = PoolAllocator()
+    PoolAllocator.injectSystemFault(call: 1, onwards: true)
+    defer { PoolAllocator.liftSystemFaults() }
+    func refuses(_ what: String, _ body: () -> UnsafeMutableRawPointer?) {
+      errno = 0
+      let block = body()
+      context.require(block == nil && errno == ENOMEM, "\(what) without memory: errno \(errno)")
+      context.count(1)
+    }
+    refuses("malloc") { ashlarMalloc(10) }
+    refuses("calloc") { ashlarCalloc(1, 10) }
+    refuses("realloc") { ashlarRealloc(nil, 10) }
+    refuses("reallocarray") { ashlarReallocarray(nil, 10, 10) }
+    refuses("aligned_alloc") { ashlarAlignedAlloc(64, 10) }
+    refuses("valloc") { ashlarValloc(10) }
+    var block: UnsafeMutableRawPointer?
+    context.require(ashlarPosixMemalign(&block, 64, 10) == ENOMEM && block == nil, "posix_memalign without memory")
+    context.require((try? pool.allocate(size: 10, alignment: 16, zeroed: false, file: #fileID, line: #line)) == nil, "a block without memory")
+    // Whose it is nobody can say, so nothing is done.
+    withUnsafeTemporaryAllocation(byteCount: 64, alignment: 16) { memory in
+      ashlarFree(memory.baseAddress)
+      context.require(ashlarMallocUsableSize(memory.baseAddress) == 0, "usable bytes without a heap")
+      context.require((try? pool.reallocate(memory.baseAddress!, size: 10)) == nil, "a block resized without a heap")
+    }
+    context.require(ashlarMallocTrim(0) == 1 && ashlarCheckInvariants() == 1 && ashlarReportLeaks() == 0, "answers without a heap")
+    context.require(pool.checkInvariants() && pool.releaseAllHugeBlocks() == 0 && PoolAllocator.reportLeaks() == 0, "answers without a heap")
+    context.require(PoolAllocator.guards == .init() && !PoolAllocator.isTracking && PoolAllocator.trackedBlocks == 0, "answers without a heap")
+    context.require(pool.statistics().total == .init() && pool.statistics(ofSizeClass: 0) == .init(), "blocks without a heap")
+    PoolAllocator.liftSystemFaults()
+    guard let first = ashlarMalloc(10) else { return context.find("no heap at the next call") }
+    ashlarFree(first)
+    context.count(12)
+  }
+}
