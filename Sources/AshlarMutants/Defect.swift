@@ -18,6 +18,8 @@ public struct Defect: Sendable {
   /// Occurs once in the file. What lies between « and » is replaced; all of it where there are none.
   public var original = ""
   public var mutated = ""
+  /// Where the original is, in UTF-8 bytes; nil where its text tells.
+  var range: Range<Int>?
 
   public init() {}
 

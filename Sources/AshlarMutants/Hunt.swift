@@ -24,32 +24,38 @@ public struct Hunt: Sendable {
     let killer: Killer
     let isShort: Bool
     let seconds: Double
+    /// The defects whose places it comes to: no other can it find.
+    let reached: Set<String>
     var isModel: Bool { if case .model = killer { true } else { false } }
   }
 
   public let program: URL
   public let secondsEach: Double
   private let steps: [Step]
+  private let kills = Kills()
 
   /// Runs the suite with no defect chosen, to see that it is clean and how long each part takes.
   ///
   /// - Parameter isBrief: leave out what takes longer than there is time for a defect.
   /// - Throws: what is not clean.
   public init(
-    program: URL, models: [String], checks: [String], secondsEach: Double, isBrief: Bool, progress: (String) -> Void
+    _ package: MutantPackage, models: [String], checks: [String], secondsEach: Double, isBrief: Bool, progress: (String) -> Void
   ) throws {
+    let program = package.program
+    let places = try Places(package.defects.map(\.name))
     self.program = program
     self.secondsEach = secondsEach
     var steps: [Step] = []
     for (killer, isShort) in models.map({ (Killer.model($0), true) }) + checks.map({ (Killer.check($0), false) }) {
       progress("no defect: \(killer)")
-      let run = try Self.run(program, killer, isShort: isShort, defect: "", seconds: isBrief ? secondsEach : 600)
+      let run = try Self.run(program, killer, isShort: isShort, defect: "", places: places.file, seconds: isBrief ? secondsEach : 600)
       if isBrief, run.end == .timeout { continue }
       if let kill = Self.kill(run, killer, defect: "", program) { throw NotClean(description: "no defect, \(killer): \(kill.how)\n\(run.output)") }
       // The check of leaks is a part of every other.
-      if killer != .check("leaks") { steps.append(Step(killer: killer, isShort: isShort, seconds: run.seconds)) }
+      let reached = try places.take()
+      if killer != .check("leaks") { steps.append(Step(killer: killer, isShort: isShort, seconds: run.seconds, reached: reached)) }
     }
-    self.steps = steps.filter(\.isModel) + steps.filter { !$0.isModel }.sorted { $0.seconds < $1.seconds }
+    self.steps = steps.sorted { $0.seconds < $1.seconds }
   }
 
   public struct NotClean: Error, CustomStringConvertible {
@@ -61,7 +67,7 @@ public struct Hunt: Sendable {
     let clock = ContinuousClock()
     let begin = clock.now
     func seconds() -> Double { (clock.now - begin) / .seconds(1) }
-    for step in defect.killers.flatMap(expected) + steps {
+    for step in defect.killers.flatMap(expected) + untried(defect) {
       let left = secondsEach - seconds()
       // What can't end in the time that is left can't tell either.
       if left < 1 || step.seconds > left { continue }
@@ -71,6 +77,7 @@ public struct Hunt: Sendable {
       // How long a model takes in full is not known; a check that is cut short may just be slow.
       let mayHang = usual <= left && (step.isShort || !step.isModel)
       if let kill = Self.kill(run, step.killer, defect: defect.name, program, mayHang: mayHang) {
+        kills.count(step.killer, in: defect.file)
         return Verdict(defect: defect, kill: kill, seconds: seconds())
       }
     }
@@ -80,23 +87,37 @@ public struct Hunt: Sendable {
   // A model in short, and then in full, which finds more.
   private func expected(_ killer: Killer) -> [Step] {
     guard let step = steps.first(where: { $0.killer == killer }) else { return [] }
-    return step.isModel ? [step, Step(killer: killer, isShort: false, seconds: step.seconds)] : [step]
+    return step.isModel ? [step, Step(killer: killer, isShort: false, seconds: step.seconds, reached: step.reached)] : [step]
+  }
+
+  // What has found most in the same file comes first, then what is done soonest.
+  private func untried(_ defect: Defect) -> [Step] {
+    let counts = kills.counts(defect.file)
+    let able = steps.filter { $0.reached.contains(defect.name) && !defect.killers.contains($0.killer) }
+    return able.filter { counts[$0.killer] != nil }.sorted { counts[$0.killer, default: 0] > counts[$1.killer, default: 0] }
+      + able.filter { counts[$0.killer] == nil }
   }
 
   // MARK: One run
 
   private static let seed = 1
+  // Of the short form of a model, in seconds.
+  private static let modelLimit = 5
 
   private static func arguments(_ killer: Killer, isShort: Bool) -> [String] {
     switch killer {
-    case .model(let name): ["explore", name] + (isShort ? ["--preemptions", "1"] : [])
+    case .model(let name): ["explore", name] + (isShort ? ["--preemptions", "1", "--limit", "\(modelLimit)"] : [])
     // What is still live at the end is a finding too.
     case .check(let name): ["check", "--only", name == "leaks" ? name : "\(name),leaks", "--seed", "\(seed)"]
     }
   }
 
-  private static func run(_ program: URL, _ killer: Killer, isShort: Bool, defect: String, seconds: Double) throws -> ChildProcess.Run {
-    try ChildProcess.run(program, arguments(killer, isShort: isShort), environment: ["ASHLAR_DEFECT": defect], seconds: seconds)
+  private static func run(
+    _ program: URL, _ killer: Killer, isShort: Bool, defect: String, places: URL? = nil, seconds: Double
+  ) throws -> ChildProcess.Run {
+    try ChildProcess.run(
+      program, arguments(killer, isShort: isShort), environment: ["ASHLAR_DEFECT": defect, "ASHLAR_REACHED": places?.path ?? ""],
+      seconds: seconds)
   }
 
   private static func kill(
@@ -137,4 +158,35 @@ public struct Hunt: Sendable {
     if let row = lines.firstIndex(where: { $0.hasPrefix("FAILED ") }), row + 1 < lines.count { return lines[row + 1] }
     return lines.last ?? "ends with an error"
   }
+}
+
+/// How often which part of the suite found something in which file.
+private final class Kills: @unchecked Sendable {
+  private let lock = NSLock()
+  private var counted: [String: [Killer: Int]] = [:]
+
+  func count(_ killer: Killer, in file: String) { lock.withLock { counted[file, default: [:]][killer, default: 0] += 1 } }
+  func counts(_ file: String) -> [Killer: Int] { lock.withLock { counted[file, default: [:]] } }
+}
+
+/// The places that a run of the suite comes to: a file with a byte for each defect's number.
+private final class Places {
+  let file = FileManager.default.temporaryDirectory.appending(path: "ashlar-places-\(UUID().uuidString)")
+  private let names: [String]
+
+  init(_ names: [String]) throws {
+    self.names = names
+    try clear()
+  }
+
+  deinit { try? FileManager.default.removeItem(at: file) }
+
+  /// The defects whose places were come to since the last call.
+  func take() throws -> Set<String> {
+    let bytes = try Data(contentsOf: file)
+    try clear()
+    return Set(names.enumerated().filter { bytes[$0.offset + 1] != 0 }.map(\.element))
+  }
+
+  private func clear() throws { try Data(count: names.count + 1).write(to: file) }
 }

@@ -76,7 +76,11 @@ public struct MutantPackage {
 
   private static let declaration = """
     extern ASHLAR_HIDDEN int ashlar_defect;
-    ASHLAR_INLINE int ashlar_seeded_defect(void) { return ashlar_defect; }
+    extern ASHLAR_HIDDEN unsigned char *ashlar_reached;
+    ASHLAR_INLINE int ashlar_seeded_defect(int number) {
+      if (ashlar_reached) ashlar_reached[number] = 1;
+      return ashlar_defect == number;
+    }
 
 
     """
@@ -87,7 +91,7 @@ public struct MutantPackage {
     @usableFromInline
     package enum Defect {
       @inlinable @inline(__always)
-      package static func isSeeded(_ number: Int32) -> Bool { ashlar_seeded_defect() == number }
+      package static func isSeeded(_ number: Int32) -> Bool { ashlar_seeded_defect(number) != 0 }
     }
 
     """
@@ -97,14 +101,29 @@ public struct MutantPackage {
     """
     #include "CAshlar.h"
 
+    #include <fcntl.h>
     #include <stdlib.h>
     #include <string.h>
+    #include <sys/mman.h>
+    #include <unistd.h>
 
     int ashlar_defect;
+    unsigned char *ashlar_reached;
+
+    // Shared with children, and there when one is killed.
+    static void note_places(const char *path, size_t count) {
+      int file = open(path, O_RDWR);
+      if (file < 0) exit(64);
+      void *places = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+      if (places != MAP_FAILED) ashlar_reached = places;
+      close(file);
+    }
 
     static const char *const names[] = {\(defects.map { "\"\($0.name)\"" }.joined(separator: ", "))};
 
     __attribute__((constructor(101))) static void choose_defect(void) {
+      const char *path = getenv("ASHLAR_REACHED");
+      if (path && *path) note_places(path, sizeof names / sizeof *names + 1);
       const char *name = getenv("ASHLAR_DEFECT");
       if (!name || !*name) return;
       for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -23,6 +23,9 @@ public enum Schema {
 
   /// The text that a defect replaces.
   public static func place(of defect: Defect, in text: String) throws -> Range<String.Index> {
+    if let range = defect.range {
+      return text.utf8.index(text.startIndex, offsetBy: range.lowerBound)..<text.utf8.index(text.startIndex, offsetBy: range.upperBound)
+    }
     let plain = defect.original.filter { $0 != "«" && $0 != "»" }
     let found = text.ranges(of: plain)
     guard !plain.isEmpty, found.count == 1, let whole = found.first else {
@@ -56,7 +59,7 @@ public enum Schema {
 
   private static func choice(_ place: Place, _ original: String) -> String {
     let isC = place.defect.file.hasSuffix(".c") || place.defect.file.hasSuffix(".h")
-    let condition = isC ? "ashlar_defect == \(place.number)" : "Defect.isSeeded(\(place.number))"
+    let condition = isC ? "ashlar_seeded_defect(\(place.number))" : "Defect.isSeeded(\(place.number))"
     return switch place.defect.kind {
     case .expression: "(\(condition) ? (\(place.defect.mutated)) : (\(original)))"
     case .statement: "if \(isC ? "(\(condition))" : condition) {\n\(place.defect.mutated)\n} else {\n\(original)\n}"

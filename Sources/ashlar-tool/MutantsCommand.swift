@@ -8,8 +8,9 @@ struct MutantsCommand: ParsableCommand {
     commandName: "mutants",
     abstract: "Seeds known defects into a copy of the allocator, one at a time: the suite must find each.",
     discussion: """
-      Run it in the package's folder. The copy lies in .build-mutants and is built once; see docs/mutants.md.
-      Exit code: 0 when every defect is found, 1 when one survives or the suite is not clean without any, 64 for arguments
+      Run it in the package's folder. The copy lies in .build-mutants and is built once; see docs/mutants.md. With
+      --generated the defects are made by rule, and may survive where Mutants/generated/survivors.txt says why.
+      Exit code: 0 when every defect is found, 1 when another survives or the suite is not clean without any, 64 for arguments
       that make no sense.
       """)
 
@@ -18,6 +19,15 @@ struct MutantsCommand: ParsableCommand {
 
   @Flag(help: "Write the copy with every defect, without building it, and stop.")
   var write = false
+
+  @Flag(help: "Seed defects that are made by rule over the allocator's files, in place of the known ones.")
+  var generated = false
+
+  @Option(help: ArgumentHelp("So many of the generated defects, the same share of each file; all without it.", valueName: "count"))
+  var sample: Int?
+
+  @Option(help: ArgumentHelp("Another sample for another number.", valueName: "number"))
+  var seed: UInt64 = 1
 
   @Option(help: ArgumentHelp("Seed these defects only.", valueName: "name,name"))
   var only: String?
@@ -32,35 +42,56 @@ struct MutantsCommand: ParsableCommand {
   var machineCode = false
 
   func validate() throws {
-    guard seconds > 0, (1...256).contains(jobs) else { throw ValidationError("--seconds and --jobs take a positive number.") }
+    guard seconds > 0, (1...256).contains(jobs), sample ?? 1 > 0 else {
+      throw ValidationError("--seconds, --jobs and --sample take a positive number.")
+    }
+    if sample != nil, !generated { throw ValidationError("--sample is for --generated.") }
   }
 
   func run() throws {
     let root = URL(filePath: FileManager.default.currentDirectoryPath)
-    let defects = try DefectList.read(root: root)
+    let defects = try defects(root)
     if list {
       for defect in defects { print(defect.name.padded(to: 32) + defect.kinds.joined(separator: ", ").padded(to: 16) + defect.effect) }
       return
     }
-    let chosen = try selection(defects)
     let console = Console()
     if machineCode { try requireCleanSources(root, console) }
-    let package = MutantPackage(root: root, defects: defects)
-    try package.write()
+    let package = try package(root, defects, console)
     if write { return }
-    console.line("building \(defects.count) defects in \(package.copy.path)")
+    let chosen = try selection(package.defects)
+    console.line("building \(package.defects.count) defects in \(package.copy.path)")
     if let errors = try package.build() {
       console.line(errors)
       throw ExitCode(1)
     }
     let hunt = try Hunt(
-      program: package.program, models: Model.all.map(\.name), checks: Battery.checks.map(\.name), secondsEach: seconds,
+      package, models: Model.all.map(\.name), checks: Battery.checks.map(\.name), secondsEach: seconds,
       isBrief: only != nil, progress: console.progress)
     console.line("with no defect chosen the suite is clean")
     if machineCode { return }
     let verdicts = try hunted(chosen, hunt, console)
-    report(verdicts, console)
-    if verdicts.contains(where: { $0.kill == nil }) { throw ExitCode(1) }
+    if !generated { printTable(verdicts, console) }
+    let unexplained = try Self.unexplained(verdicts, generated ? SurvivorList.read(root: root) : [], console)
+    if unexplained > 0 { throw ExitCode(1) }
+  }
+
+  private func defects(_ root: URL) throws -> [Defect] {
+    if !generated { return try DefectList.read(root: root) }
+    let defects = try Generator.defects(root: root)
+    return sample.map { Sample(count: $0, seed: seed).taken(from: defects) } ?? defects
+  }
+
+  private func package(_ root: URL, _ defects: [Defect], _ console: Console) throws -> MutantPackage {
+    if generated {
+      let all = MutantPackage(root: root, defects: defects, folder: ".build-mutants-generated")
+      let package = try all.compiling(progress: console.line)
+      console.line("\(defects.count) defects generated, \(defects.count - package.defects.count) of them no Swift and left out")
+      return package
+    }
+    let package = MutantPackage(root: root, defects: defects)
+    try package.write()
+    return package
   }
 
   private func selection(_ defects: [Defect]) throws -> [Defect] {
@@ -85,18 +116,30 @@ struct MutantsCommand: ParsableCommand {
     return try results.all()
   }
 
-  private func report(_ verdicts: [Hunt.Verdict], _ console: Console) {
+  private func printTable(_ verdicts: [Hunt.Verdict], _ console: Console) {
     console.line("\n| defect | class | found by | seconds |\n|---|---|---|---|")
     for verdict in verdicts {
       let killer = verdict.kill.map { "`\($0.killer)`" } ?? "**survives**"
       console.line("| \(verdict.defect.name) | \(verdict.defect.kinds.joined(separator: ", ")) | \(killer) | \(tenths(verdict.seconds)) |")
     }
-    let survivors = verdicts.filter { $0.kill == nil }
+  }
+
+  // Says what survived, and answers how many for no reason that is listed.
+  private static func unexplained(_ verdicts: [Hunt.Verdict], _ listed: [SurvivorList.Survivor], _ console: Console) -> Int {
+    let survivors = verdicts.filter { $0.kill == nil }.map(\.defect)
+    let unexplained = survivors.filter { defect in !listed.contains { $0.isStill(defect) } }
     console.line("\n\(verdicts.count) defects seeded, \(verdicts.count - survivors.count) found, \(survivors.count) survived")
-    if let slowest = verdicts.max(by: { $0.seconds < $1.seconds }) {
+    if let slowest = verdicts.filter({ $0.kill != nil }).max(by: { $0.seconds < $1.seconds }) {
       console.line("the longest took \(tenths(slowest.seconds)) s: \(slowest.defect.name)")
     }
-    survivors.forEach { console.line("SURVIVED \($0.defect.name): \($0.defect.effect)") }
+    for verdict in verdicts where verdict.kill != nil && listed.contains(where: { $0.isStill(verdict.defect) }) {
+      console.line("listed as a survivor and found: \(verdict.defect.name)")
+    }
+    for defect in survivors where !unexplained.contains(where: { $0.name == defect.name }) {
+      console.line("survived, as listed: \(defect.name)")
+    }
+    unexplained.forEach { console.line("SURVIVED \($0.name): \($0.effect)") }
+    return unexplained.count
   }
 
   private func requireCleanSources(_ root: URL, _ console: Console) throws {

@@ -54,4 +54,71 @@ import Testing
     inner.original = "nothing"
     #expect(throws: Schema.Misplaced.self) { try Schema.rewrite("x()", [(1, inner)]) }
   }
+
+  // MARK: Generated ones
+
+  private func generated(_ body: String) -> [String] {
+    Generator.defects(in: "struct S {\n  func f() {\n\(body)\n  }\n}", path: "Sources/Ashlar/S.swift")
+      .map { "\($0.name.dropFirst(4)): \($0.original) → \($0.mutated)" }
+  }
+
+  @Test func `a comparison is negated, and its limit moved`() {
+    #expect(generated("let x = a &+ b < c(d) && e") == [
+      "swap-1: a &+ b → a &- b", "negate-1: a &+ b < c(d) → a &+ b >= c(d)", "edge-1: a &+ b < c(d) → a &+ b <= c(d)",
+      "swap-2: a &+ b < c(d) && e → a &+ b < c(d) || e",
+    ])
+    #expect(generated("let x = a != b ? c : d\n  .e") == ["negate-1: a != b → a == b"])
+    #expect(generated("let x: Array<Int> = a<b>(c)\n// a < b\nlet y = \"a < \\(b(\"<\")) < c\"").isEmpty)
+  }
+
+  @Test func `a condition is forced, and what one binds is nil`() {
+    #expect(generated("guard let a = b(), c else { return }") == ["false-1: b() → nil", "true-1: c → true", "false-2: c → false"])
+    #expect(generated("while true { if !a { break } }") == ["true-1: !a → true", "false-1: !a → false"])
+    #expect(generated("wait(word, while: value)").filter { !$0.hasPrefix("call") }.isEmpty)
+  }
+
+  @Test func `a constant is one more, a name with digits and a tuple's member are none`() {
+    #expect(generated("let a1 = 0x1F - b.0") == ["constant-1: 0x1F → 0x1F + 1", "swap-1: 0x1F - b.0 → 0x1F + b.0"])
+  }
+
+  @Test func `a call is left out where nobody uses what it answers`() {
+    #expect(generated("a.b(c) { d in e(d) }\nlet x = f()\nreturn g()\n_ = h()?.i()\nj = k()") == [
+      "call-1: a.b(c) { d in e(d) } → ()", "call-2: _ = h()?.i() → ()",
+    ])
+    #expect(generated("a &+= b") == ["swap-1: a &+= b → a &-= b"])
+  }
+
+  @Test func `the generated defects have names of their own, and apply`() throws {
+    let all = try Generator.defects(root: packageRoot)
+    #expect(all.count > 3000 && Set(all.map(\.name)).count == all.count)
+    for (file, those) in Dictionary(grouping: all, by: \.file) {
+      let text = try String(contentsOf: packageRoot.appending(path: file), encoding: .utf8)
+      #expect(throws: Never.self) { try Schema.rewrite(text, those.enumerated().map { ($0.offset + 1, $0.element) }) }
+      for defect in those where defect.original == defect.mutated { Issue.record("\(defect.name) changes nothing") }
+    }
+  }
+
+  @Test func `a name outlives edits of other functions`() {
+    let old = Generator.defects(in: "func a() { b() }\nfunc c() { if d { e() } }", path: "S.swift")
+    let new = Generator.defects(in: "func f() { if g == 1 { b() } }\n\nfunc c() { if d { e() } }", path: "S.swift")
+    #expect(old.filter { $0.name.hasPrefix("S.c.") }.map(\.name) == ["S.c.true-1", "S.c.false-1", "S.c.call-1"])
+    #expect(new.filter { $0.name.hasPrefix("S.c.") }.map(\.name) == ["S.c.true-1", "S.c.false-1", "S.c.call-1"])
+  }
+
+  @Test func `a sample takes of each file its share, and another seed others`() throws {
+    let all = try Generator.defects(root: packageRoot)
+    let (sample, other) = (Sample(count: 400, seed: 1).taken(from: all), Sample(count: 400, seed: 2).taken(from: all))
+    #expect((370...430).contains(sample.count) && Sample(count: 400, seed: 1).taken(from: all).map(\.name) == sample.map(\.name))
+    #expect(Set(sample.map(\.name)) != Set(other.map(\.name)) && Set(other.map(\.file)) == Set(sample.map(\.file)))
+    #expect(Sample(count: all.count, seed: 1).taken(from: all).count == all.count)
+  }
+
+  @Test func `every listed survivor is a generated defect, at the place that was meant`() throws {
+    let all = Dictionary(grouping: try Generator.defects(root: packageRoot), by: \.name)
+    for survivor in try SurvivorList.read(root: packageRoot) {
+      #expect(all[survivor.name]?.contains(where: survivor.isStill) == true, "\(survivor.name) is not at \(survivor.place)")
+    }
+    #expect(throws: DefectList.Malformed.self) { try SurvivorList.parse("- a.b: c") }
+    #expect(try SurvivorList.parse("why: as before\n- a.b: c == d").first?.reason == "as before")
+  }
 }

@@ -60,7 +60,7 @@ import Testing
 
   @Test func `a queue keeps its order, refuses when full, and goes round`() {
     let memory = ZeroedMemory(bytes: MergeQueue<HardwareMemory>.bytes(capacity: 8))
-    let queue = MergeQueue<HardwareMemory>(words: memory.start, capacity: 8, fresh: true)
+    let queue = MergeQueue<HardwareMemory>(words: memory.start, capacity: 8)
     #expect(queue.pop() == nil && queue.depth == 0)
     for round: UInt in 0..<10 {
       for entry in 0..<8 { #expect(queue.push(round * 8 + UInt(entry))) }
@@ -72,7 +72,7 @@ import Testing
 
   @Test func `a cell that a fork left half filled does not stop the queue`() {
     let memory = ZeroedMemory(bytes: MergeQueue<HardwareMemory>.bytes(capacity: 8))
-    let queue = MergeQueue<HardwareMemory>(words: memory.start, capacity: 8, fresh: true)
+    let queue = MergeQueue<HardwareMemory>(words: memory.start, capacity: 8)
     #expect(queue.push(7))
     // A pusher that has claimed its cell, which is the queue's first word, and got no further.
     HardwareMemory.add(1, to: SharedWord(memory.start))
@@ -83,7 +83,7 @@ import Testing
 
   @Test func `four threads get every entry of a queue once`() {
     let memory = ZeroedMemory(bytes: MergeQueue<HardwareMemory>.bytes(capacity: 64))
-    let queue = UncheckedBox(MergeQueue<HardwareMemory>(words: memory.start, capacity: 64, fresh: true))
+    let queue = UncheckedBox(MergeQueue<HardwareMemory>(words: memory.start, capacity: 64))
     let seen = UncheckedBox(ZeroedMemory(bytes: 4 * 10_000 * 8))
     Threads.run(4) { thread in
       let words = seen.value.start.assumingMemoryBound(to: UInt.self)

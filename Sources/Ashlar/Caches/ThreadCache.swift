@@ -66,8 +66,8 @@ package struct ThreadCache<Memory: SharedMemory> {
   @inline(__always)
   package func bin(_ sizeClass: SizeClass) -> Bin<Memory> { follow(Offset.bins, sizeClass.index) }
 
-  /// Sets up bins and routes in zeroed memory, the routes closed. `capacity` answers how many blocks a bin of a class
-  /// may hold, at most two magazines.
+  /// Sets up the bins in zeroed memory, and closes the routes that stay so; the rest is for `setRoutes`. `capacity` answers
+  /// how many blocks a bin of a class may hold, at most two magazines.
   package func lay(capacity: (SizeClass) -> Int) {
     var next = address + Offset.firstBin
     for index in 0..<SizeClass.count {
@@ -77,7 +77,6 @@ package struct ThreadCache<Memory: SharedMemory> {
       next += Bin<Memory>.bytes(sizeClass)
     }
     for tag in 0..<256 { Memory.store(UInt(bitPattern: address), to: route(Offset.tagRoutes, tag)) }
-    setRoutes(open: false)
   }
 
   /// Points the routes at the bins, or all of them at the null bin. Any thread may do it to any cache: the owner

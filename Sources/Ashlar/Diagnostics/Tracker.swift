@@ -47,8 +47,9 @@ package struct Tracker<Memory: SharedMemory> {
   }
 
   package func record(_ user: UserPointer, size: Int, level: Level, site: Site) {
-    guard isEnabled else { return }
     lock.withLock {
+      // Switched off meanwhile, it has forgotten all, and stays so.
+      guard isEnabled else { return }
       table.remove(user.address)
       if table.makeRoom() {
         table.insert(user.address, Record(site: site, size: size, level: level))

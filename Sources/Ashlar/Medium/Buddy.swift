@@ -56,11 +56,11 @@ package struct Buddy<Memory: SharedMemory> {
   private let queue: MergeQueue<Memory>
   private let retention: Retention<Memory>
 
-  /// `tables` lie in zeroed memory when `fresh`, and are in use already otherwise.
-  package init(tables: BuddyTables, retention: Retention<Memory>, fresh: Bool = true) {
+  /// `tables` lie in zeroed memory.
+  package init(tables: BuddyTables, retention: Retention<Memory>) {
     self.tables = tables
     self.retention = retention
-    queue = MergeQueue(words: tables.queue, capacity: tables.queueCapacity, fresh: fresh)
+    queue = MergeQueue(words: tables.queue, capacity: tables.queueCapacity)
   }
 
   private func list(_ order: Int) -> TaggedStack<Memory, Links> {
@@ -93,7 +93,7 @@ package struct Buddy<Memory: SharedMemory> {
   }
 
   private func takeQueuedOrListed(_ order: Int) -> Block? {
-    if queue.depth > 0 { drainUnlessActive() }
+    drainUnlessActive()
     while true {
       if let block = takeListed(order) { return block }
       guard extend(order) else { return nil }

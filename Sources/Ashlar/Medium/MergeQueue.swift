@@ -10,11 +10,10 @@ package struct MergeQueue<Memory: SharedMemory> {
   /// Bytes for a queue of `capacity` cells, a power of two: two lines for the positions, then the cells.
   package static func bytes(capacity: Int) -> Int { 128 + capacity * 16 }
 
-  /// `words` is `bytes(capacity:)` long. With `fresh` the cells are set up; otherwise the queue is in use already.
-  package init(words: UnsafeMutableRawPointer, capacity: Int, fresh: Bool = false) {
+  /// `words` is `bytes(capacity:)` long, and nobody's yet.
+  package init(words: UnsafeMutableRawPointer, capacity: Int) {
     self.words = words
     self.capacity = capacity
-    guard fresh else { return }
     for index in 0..<capacity { Memory.store(UInt(index), to: sequence(UInt(index))) }
   }
 

@@ -12,7 +12,7 @@ package struct SlabPool<Memory: SharedMemory> {
   private let state: PlainPointer<Memory, UInt>
   private let units: PlainPointer<Memory, Unit>
 
-  /// What the pool knows of a unit. Masks have a bit a page; a unit that is not the pool's has `free` and `used` 0.
+  /// What the pool knows of a unit. Masks have a bit a page. Of a unit that is not the pool's only `isOurs` means something.
   private struct Unit {
     var free: UInt16
     var dirty: UInt16
@@ -124,7 +124,7 @@ package struct SlabPool<Memory: SharedMemory> {
   private func giveUp(_ unit: Int) {
     let dirty = units[unit].dirty
     dirtyPages -= dirty.nonzeroBitCount
-    units[unit] = Unit(free: 0, dirty: 0, isOurs: false, stamp: 0, next: 0, previous: 0)
+    units[unit].isOurs = false
     unitCount -= 1
     buddy.release(.init(order: 0, index: unit, isDirty: dirty != 0))
   }

@@ -22,7 +22,14 @@ extension Check {
     context.require(after.medium.liveBytes == before.medium.liveBytes + 2 << 20, "medium bytes are miscounted")
     context.require(after.large.liveBlocks == before.large.liveBlocks + 1, "large blocks are miscounted")
     context.require(after.huge.liveBlocks == before.huge.liveBlocks + 1, "huge blocks are miscounted")
+    context.require(after.huge.liveBytes == before.huge.liveBytes + 1100 << 20, "huge bytes are miscounted")
+    func made(_ all: Statistics) -> [Int] { [all.medium, all.large, all.huge].map(\.allocations) }
+    context.require(zip(made(after), made(before)).allSatisfy { $0 == $1 + 1 }, "allocations above 1 MiB are miscounted")
+    let classes = PoolAllocator.sizeClasses.indices.map { pool.statistics(ofSizeClass: $0).allocations }
+    context.require(classes.reduce(0, +) <= after.small.allocations, "small allocations are not those of all classes")
     blocks.forEach { pool.deallocate($0) }
+    let freed = pool.statistics()
+    context.require(freed.medium.frees == after.medium.frees + 1 && freed.large.frees == after.large.frees + 1, "frees are miscounted")
     context.require(pool.statistics().total.liveBlocks == before.total.liveBlocks, "blocks are left over")
   }
 

@@ -24,6 +24,45 @@ extension Check {
     }
     errno = 0
     context.require(ashlarAlignedAlloc(3, 8) == nil && errno == EINVAL, "aligned_alloc takes an alignment of 3")
+    for (size, pages): (UInt, UInt) in [(0, 1), (1, 1), (page - 1, 1), (page, 1), (page + 1, 2)] {
+      let block = ashlarPvalloc(size)
+      context.require(ashlarMallocUsableSize(block) / page == pages, "pvalloc(\(size)): \(ashlarMallocUsableSize(block)) bytes")
+      ashlarFreeAlignedSized(block, page, size)
+    }
+    otherFunctions(context)
+  }
+
+  private static func otherFunctions(_ context: CheckContext) {
+    let live = PoolAllocator().statistics().total.liveBlocks
+    ashlarFreeSized(ashlarMalloc(100), 100)
+    ashlarFreeSized(nil, 100)
+    let wrong = ashlarMalloc(100)
+    let faults = FaultRecorder.record {
+      ashlarFreeSized(wrong, 1000)
+      ashlarFreeAlignedSized(wrong, 16, 1000)
+    }
+    context.require(faults.map(\.kind) == ["wrong size", "wrong size"], "sized frees of a smaller block draw \(faults)")
+    ashlarTrack(1)
+    ashlarFree(ashlarMalloc(32))
+    let kept = ashlarMalloc(33)
+    var known: UInt = 0
+    let said = StandardError.captured { known = ashlarReportLeaks() }
+    context.require(known == 1 && said.contains("1 small block, 33 bytes, from return address"), "leaks: \(known), \(said)")
+    ashlarTrack(0)
+    ashlarFree(kept)
+    context.require(PoolAllocator.isTracking == false && PoolAllocator.trackedBlocks == 0, "tracking goes on")
+    ashlarGuard(3, 5)
+    context.require(PoolAllocator.guards == .init(canaries: 3, pages: 5), "guards of 3 and 5 are \(PoolAllocator.guards)")
+    ashlarGuard(0, 0)
+    let statistics = StandardError.captured { ashlarPrintStatistics() }
+    context.require(statistics.hasPrefix("ashlar: small: "), "statistics: \(statistics)")
+    context.require(ashlarMallocTrim(0) == 1 && ashlarCheckInvariants() == 1, "the heap's records do not agree")
+    let resized = ashlarReallocarray(ashlarRealloc(nil, 10), 10, 0)
+    context.require(resized != nil, "no block of no bytes")
+    ashlarFree(resized)
+    ashlarFree(wrong)
+    context.require(PoolAllocator().statistics().total.liveBlocks == live, "blocks are left over")
+    context.count(15)
   }
 
   static let resizing = Check("resizing", "mappings that grow, shrink and move; alignment asked for late; refusals while tracked") {
@@ -90,8 +129,18 @@ extension Check {
         context.require(faults.map(\.kind) == ["wrong size"], "freeing \(size) bytes as \(wrong) draws \(faults)")
         context.require(pool.usableSize(of: block) == usable, "the block of \(size) is gone")
       }
+      if size > 64, size < 600 << 20 {
+        let faults = FaultRecorder.record { pool.deallocate(block + 32) }
+        context.require(faults.map(\.blockSize) == [usable], "inside a block of \(usable): \(faults.map(\.blockSize))")
+      }
       context.require(FaultRecorder.record { pool.deallocate(block, size: usable) }.isEmpty, "all usable bytes are too many")
       context.count(4)
+    }
+    withGuards(.init(canaries: 1)) {
+      guard let block = pool.allocateIfPossible(size: 100, file: "Guarded.swift", line: 5) else { return context.find("no memory") }
+      let faults = FaultRecorder.record { pool.deallocate(block, size: 101) }
+      context.require(faults.map(\.allocated) == ["Guarded.swift:5"] && faults.map(\.blockSize) == [100], "a guarded block: \(faults)")
+      pool.deallocate(block)
     }
   }
 }

@@ -36,7 +36,8 @@ extension Check {
       let blocks = (0..<((8 << 20) / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
       blocks.forEach { pool.deallocate($0) }
       let kept = heap.depots.blockCount(sizeClass) * size
-      context.require(kept > 0, "class \(size): nothing is kept")
+      let full = heap.depots.limit(sizeClass) * sizeClass.batch * size
+      context.require(kept == full, "class \(size): \(kept) bytes are kept, not \(full)")
       context.require(kept <= max(heap.switches.depot, 2 * sizeClass.batch * size), "class \(size): \(kept) bytes are kept")
       context.count(blocks.count)
     }
@@ -50,13 +51,17 @@ extension Check {
     defer { state.deallocate() }
     state.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
     let memory = MetadataMemory<HardwareMemory>(state: state)
+    let calls = PoolAllocator.systemCallCount
     for number in 1...20_000 {
-      guard let piece = memory.take(64) else { return context.find("memory is out") }
+      guard let piece = memory.take(number % 2 == 0 ? 64 : 50) else { return context.find("memory is out") }
       for word in 0..<8 where piece.load(fromByteOffset: word * 8, as: Int.self) != 0 {
         return context.find("piece \(number) is not zero")
       }
       piece.initializeMemory(as: Int.self, repeating: number, count: 8)
     }
+    let mapped = PoolAllocator.systemCallCount - calls
+    context.require(mapped == (20_000 * 64 - 1) / (256 << 10) + 1, "\(mapped) mappings for 20,000 pieces of 64 bytes")
+    context.require(memory.take(1 << 20) != nil && PoolAllocator.systemCallCount == calls + mapped + 1, "no piece of 1 MiB")
     let pool = PoolAllocator()
     var before = 0
     for round in 0..<2000 {
@@ -106,6 +111,31 @@ extension Check {
     context.require(resident < 24 << 20, "\(resident >> 20) MiB of 64 stay resident")
     kept.forEach { pool.deallocate($0) }
     context.count(64)
+  }
+
+  static let poolCap = Check("pool-cap", "more free pages than may stay dirty: given back down to the cap, and no further") { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 64 << 20) { $0.retain = 2 << 20 }) { heap in
+      // Two slabs of eight pages to a unit, a block to a page; one of the two stays, and keeps the unit.
+      let size = RegionLayout.pageBytes
+      let blocks = (0..<(16 * 16)).compactMap { _ in heap.allocate(size) }.sorted()
+      guard blocks.count == 256 else { return context.find("no memory") }
+      for block in blocks { memset(block, 0xA5, size) }
+      var freed: [UnsafeMutableRawPointer] = []
+      for unit in 0..<16 {
+        for block in blocks[(16 * unit)..<(16 * unit + 8)] {
+          heap.free(block)
+          freed.append(block)
+        }
+        let dirty = freed.filter { $0.load(as: UInt8.self) == 0xA5 }.count
+        context.require(dirty < 48 && dirty >= min(32, freed.count), "\(dirty) of \(freed.count) free pages are dirty, 47 may be")
+        context.count(8)
+      }
+      heap.trim()
+      context.require(freed.allSatisfy { $0.load(as: UInt8.self) == 0 }, "pages stay dirty after all were purged")
+      for unit in 0..<16 { blocks[(16 * unit + 8)..<(16 * unit + 16)].forEach(heap.free) }
+      context.require(heap.checkInvariants() && heap.pool.heldBytes == 0, "the heap's records do not agree")
+    }
+    context.require(made, "no heap")
   }
 
   static let addressSpace = Check("address-space", "mappings of large alignments come and go, and leave none behind") { context in

@@ -46,7 +46,28 @@ extension Check {
       if step % 1000 == 0 { context.require(table.checkInvariants() && table.count == model.count, "the table is not sound") }
     }
     table.removeAll()
+    crowd(table, context)
+    let calls = PoolAllocator.systemCallCount
+    for _ in 0..<10 {
+      context.require(table.makeRoom(), "memory is out")
+      table.removeAll()
+    }
+    context.require(PoolAllocator.systemCallCount == calls + 20, "a table's memory is not given back")
     context.count(20_000)
+  }
+
+  // Every second place of the table taken: a search must come to one of the others.
+  private static func crowd(_ table: AddressTable<HardwareMemory, Int>, _ context: CheckContext) {
+    func place(_ key: UInt) -> UInt { ((key >> 4) &* 0x9E37_79B9_7F4A_7C15) >> 32 }
+    let keys = (1...1000).map { UInt($0) << 12 }.filter { place($0) % 2 == 0 }
+    for (number, key) in keys.prefix(128).enumerated() {
+      context.require(table.makeRoom(), "memory is out")
+      table.insert(key, number)
+    }
+    context.require(keys[128...].allSatisfy { table[$0] == nil }, "a key is found that nobody put in")
+    for (number, key) in keys.prefix(128).enumerated() { context.require(table[key] == number, "a key is lost") }
+    context.require(table.checkInvariants(), "the table is not sound")
+    table.removeAll()
   }
 
   static let lineWriter = Check("line-writer", "a report's line is cut off at the end of its buffer") { context in
@@ -69,8 +90,27 @@ extension Check {
       let kept = Retention<HardwareMemory>(region: heap.region, cap: 8 << 20, delay: 1000, state: state)
       context.require(kept.delay == 8, "a second is \(kept.delay) ticks of an eighth")
       context.require(!kept.isOverCap(dirtyUnits: 8) && kept.isOverCap(dirtyUnits: 9), "the cap of 8 units is not there")
+      context.require(kept.isExceeded(dirtyUnits: 9) && !kept.isExceeded(dirtyUnits: 0), "a sweep is due at other times than over the cap")
+      // The clock is that of the system, which has run for long.
+      context.require(kept.isExceeded(dirtyUnits: 1) && !kept.isExceeded(dirtyUnits: 1), "a sweep is not due, or twice in half the delay")
+      let calls = PoolAllocator.systemCallCount
+      let region = Region<HardwareMemory>(bytes: 4 << 20, strict: false, unitRecordBytes: { BuddyTables.bytes(units: $0) })
+      context.require(PoolAllocator.systemCallCount == calls + 1, "a region takes more than one call of the system")
+      region?.release()
     }
-    context.require(made, "no heap")
+    let capped = OwnHeap.with(OwnHeap.switches(region: 64 << 20) { $0.retain = 8 << 20 }) { heap in
+      // Every other one stays, so that none is merged.
+      let blocks = (0..<24).compactMap { _ in heap.allocate(2 << 20) }.sorted()
+      for (number, block) in stride(from: 0, to: 24, by: 2).map({ blocks[$0] }).enumerated() {
+        heap.free(block)
+        let dirty = heap.buddy.dirtyUnits
+        context.require(dirty <= 8 && dirty >= min(6, 2 * number), "\(dirty) units stay dirty after \(number + 1) blocks of 2, 8 may")
+      }
+      stride(from: 1, to: 24, by: 2).forEach { heap.free(blocks[$0]) }
+      heap.trim()
+      context.require(heap.buddy.dirtyUnits == 0, "\(heap.buddy.dirtyUnits) units stay dirty after all were purged")
+    }
+    context.require(made && capped, "no heap")
     context.count(1)
   }
 }

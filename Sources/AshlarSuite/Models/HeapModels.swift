@@ -215,6 +215,32 @@ extension Model {
           try require(state.heap.tracker.count <= live, "\(state.heap.tracker.count) blocks known, \(live) live")
         }
     },
+    Model("tracker-stops", "tracker: switched off while a block is allocated, it knows no block", threads: 2) {
+      Scenario("heap") { () -> HeapState in
+        let state = HeapState(threads: 2)
+        state.heap.setTracking(true)
+        return state
+      }
+      .with(.take(1))
+      .with(Action("stop") { $0.heap.setTracking(false) })
+      .checking { state in try require(state.heap.tracker.count == 0, "\(state.heap.tracker.count) blocks known after the end") }
+    },
+    Model("cache-unwatched", "caches: a thread whose end nobody would see does without one, and leaves it to others", threads: 1) {
+      Scenario("heap") { HeapState(threads: 1) }
+        .with(Action("allocate and free unwatched") { state in
+          state.process.watchesExits = false
+          let block = state.heap.allocate(Request(size: 64), site: .unknown)
+          try require(block != nil && SteppingMemory.cache == ashlar_no_cache(), "no block, or a cache that nobody will empty")
+          var owned: UInt = 0
+          state.heap.registry.visit { cache in
+            owned += SteppingMemory.load(cache.owned)
+            return true
+          }
+          try require(owned == 1, "\(owned) caches are owned by one thread")
+          state.heap.free(block!)
+        })
+        .checking { try $0.requireSound() }
+    },
     Model("quarantine", "guarded blocks: two threads free, and push each other's blocks out of quarantine", threads: 2) {
       heap(switches: { $0.guardInterval = 1 }, begin: { state in
         for thread in [1, 2] { try state.acting(as: thread) { try state.take(thread, 64) } }

@@ -6,6 +6,8 @@ import ScheduleExplorer
 final class ModelProcess: StateMemory {
   let globals: UnsafeMutablePointer<ashlar_globals>
   var milliseconds: UInt = 1000
+  /// Whether the system takes a note of a thread's end.
+  var watchesExits = true
   private var mappings: [UnsafeMutableRawPointer: Int] = [:]
   /// Faults that the shipped code reported.
   var faults: [String] = []

@@ -17,7 +17,7 @@ final class QueueState {
       Explored.name("sequence \(cell)", memory + 128 + 16 * cell, bytes: 8)
       Explored.name("value \(cell)", memory + 136 + 16 * cell, bytes: 8)
     }
-    queue = MergeQueue(words: memory, capacity: capacity, fresh: true)
+    queue = MergeQueue(words: memory, capacity: capacity)
     payload = PlainPointer(memory + 2048)
     for _ in 0..<(turns * capacity) {
       _ = queue.push(9)

@@ -67,6 +67,18 @@ extension Model {
     Model("slab-retire", "slabs: the last block comes home while another is taken", threads: 2) {
       layers({ try $0.takeBlocks(1, large, 1) }, [.giveBlocksBack(1, 1)], [.takeBlocks(2, 2)])
     },
+    Model("slab-home-twice", "slabs: a block that comes home twice is told, and counted once", threads: 1) {
+      layers({ try $0.takeBlocks(1, large, 3) }, [
+        Action("give one back twice") { state in
+          let block = state.blocks[1].removeLast()
+          for round in 0..<2 {
+            let twice = state.slabs.giveBack(large, 1) { _ in block }
+            try require(twice?.address == (round == 0 ? nil : block), "a block is told to be home before it is, or not after")
+          }
+        },
+        .takeBlocks(1, 7),
+      ])
+    },
     Model("slab-pool-classes", "slabs: two classes draw from one pool", threads: 2) {
       layers({ try $0.takeBlocks(1, large, 1) }, [.giveBlocksBack(1, 1)], [.takeBlocks(2, 1, largest), .giveBlocksBack(2, 1, largest)])
     },

@@ -19,31 +19,42 @@ package enum SteppingMemory: SharedMemory {
     }
   }
 
+  // What the hardware's atomics ask for.
+  private static func address(_ word: SharedWord) -> UnsafeMutableRawPointer {
+    precondition(UInt(bitPattern: word.address) % 8 == 0, "a shared word that is not aligned")
+    return word.address
+  }
+
+  private static func address(_ pair: SharedPair) -> UnsafeMutableRawPointer {
+    precondition(UInt(bitPattern: pair.address) % 16 == 0, "a shared pair that is not aligned")
+    return pair.address
+  }
+
   // MARK: Words
 
   package static func load(_ word: SharedWord, _ order: MemoryOrder, at: Ashlar.SourceLine) -> UInt {
-    Explored.load(word.address, Self.order(order), file: at.file, line: at.line)
+    Explored.load(address(word), Self.order(order), file: at.file, line: at.line)
   }
 
   package static func store(_ value: UInt, to word: SharedWord, _ order: MemoryOrder, at: Ashlar.SourceLine) {
-    Explored.store(value, to: word.address, Self.order(order), file: at.file, line: at.line)
+    Explored.store(value, to: address(word), Self.order(order), file: at.file, line: at.line)
   }
 
   package static func exchange(_ value: UInt, in word: SharedWord, _ order: MemoryOrder, at: Ashlar.SourceLine) -> UInt {
-    Explored.update(word.address, Self.order(order), file: at.file, line: at.line) { _ in value }
+    Explored.update(address(word), Self.order(order), file: at.file, line: at.line) { _ in value }
   }
 
   package static func compareExchange(
     _ word: SharedWord, expected: UInt, desired: UInt, _ order: MemoryOrder, at: Ashlar.SourceLine
   ) -> UInt {
     Explored.compareExchange(
-      word.address, expected: expected, desired: desired, Self.order(order), file: at.file, line: at.line)
+      address(word), expected: expected, desired: desired, Self.order(order), file: at.file, line: at.line)
   }
 
   package static func update(
     _ word: SharedWord, _ update: Update, _ operand: UInt, _ order: MemoryOrder, at: Ashlar.SourceLine
   ) -> UInt {
-    Explored.update(word.address, Self.order(order), file: at.file, line: at.line) { value in
+    Explored.update(address(word), Self.order(order), file: at.file, line: at.line) { value in
       switch update {
       case .add: value &+ operand
       case .or: value | operand
@@ -62,7 +73,7 @@ package enum SteppingMemory: SharedMemory {
   // MARK: Pairs
 
   package static func loadPair(_ pair: SharedPair, _ order: MemoryOrder, at: Ashlar.SourceLine) -> (first: UInt, second: UInt) {
-    Explored.loadPair(pair.address, Self.order(order), file: at.file, line: at.line)
+    Explored.loadPair(address(pair), Self.order(order), file: at.file, line: at.line)
   }
 
   package static func compareExchangePair(
@@ -70,7 +81,7 @@ package enum SteppingMemory: SharedMemory {
     at: Ashlar.SourceLine
   ) -> (first: UInt, second: UInt)? {
     let found = Explored.compareExchangePair(
-      pair.address, expected: expected, desired: desired, Self.order(order), file: at.file, line: at.line)
+      address(pair), expected: expected, desired: desired, Self.order(order), file: at.file, line: at.line)
     return found == expected ? nil : found
   }
 
@@ -141,7 +152,7 @@ package enum SteppingMemory: SharedMemory {
     set { Explored.setLocal(1, newValue ? 1 : 0) }
   }
 
-  package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { true }
+  package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { process.watchesExits }
 
   package static var globals: UnsafeMutablePointer<ashlar_globals> { process.globals }
   package static var milliseconds: UInt { process.milliseconds }

@@ -1,0 +1,280 @@
+import Ashlar
+import Glibc
+
+/// Layers alone, against what they promise.
+extension Check {
+  static let caches = Check(
+    "caches", "a thread's cache: bins apart, routes that lead to them, turns of the blocks to be sampled, its random words"
+  ) { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20)) { heap in
+      guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }), let other = heap.registry.adopt(capacity: { _ in 1 }) else {
+        return context.find("no cache")
+      }
+      context.require(cache.address != other.address, "one cache for two")
+      bins(of: cache, context)
+      for open in [true, false, true] { routes(of: cache, open: open, context) }
+      randomWords(of: cache, other, context)
+      turns(of: cache, context)
+      heap.registry.abandon(cache)
+      context.require(heap.registry.adopt(capacity: { _ in 1 })?.address == cache.address, "an abandoned cache is not used again")
+      context.require(cache.bin(SizeClass(index: 0)).capacity == 128, "a cache that is used again is laid out again")
+    }
+    context.require(made, "no heap")
+  }
+
+  private static func bins(of cache: ThreadCache<HardwareMemory>, _ context: CheckContext) {
+    let classes = (0..<SizeClass.count).map { SizeClass(index: $0) }
+    for sizeClass in classes {
+      let bin = cache.bin(sizeClass)
+      context.require(UInt(bitPattern: bin.address) % 8 == 0, "a bin that is not aligned")
+      context.require(bin.capacity == UInt(2 * sizeClass.batch) && bin.count == 0, "a bin of another capacity, or with blocks in it")
+      for slot in 0..<bin.capacity { bin[slot] = UInt(sizeClass.index << 32) + slot + 1 }
+      bin.count = bin.capacity
+    }
+    let end = cache.address + ThreadCache<HardwareMemory>.bytes
+    for sizeClass in classes {
+      let bin = cache.bin(sizeClass)
+      let isWhole = (0..<bin.capacity).allSatisfy { bin[$0] == UInt(sizeClass.index << 32) + $0 + 1 }
+      context.require(isWhole && bin.capacity == UInt(2 * sizeClass.batch), "bins overlap")
+      context.require(bin.address + Bin<HardwareMemory>.bytes(sizeClass) <= end, "a bin lies beyond its cache")
+      let last = UInt(sizeClass.index << 32) + bin.count
+      context.require(bin.holds(BlockBase(address: last)) && !bin.holds(BlockBase(address: .max)), "a bin that holds other blocks")
+      context.require(bin.popUnsampled() == last && bin.pop() == last - 1, "a bin that is no stack")
+      bin.count += 2
+      bin.dropFirst(Int(bin.count) / 2)
+      let left = bin.capacity - bin.capacity / 2
+      context.require(bin.count == left && (0..<left).allSatisfy { bin[$0] == last - left + 1 + $0 }, "others are dropped than the first")
+      bin.count = 0
+      context.require(bin.pop() == nil && bin.popUnsampled() == nil && bin.allocations == 2, "an empty bin has blocks")
+      context.count(1)
+    }
+  }
+
+  private static func routes(of cache: ThreadCache<HardwareMemory>, open: Bool, _ context: CheckContext) {
+    cache.setRoutes(open: open)
+    for size: UInt in 0...1024 {
+      let own = cache.bin(SizeClass(holding: Int(size))).address
+      context.require(cache.bin(routing: size).address == (open ? own : cache.address), "\(size) bytes lead elsewhere, open: \(open)")
+    }
+    for value: UInt8 in 0...255 {
+      let tag = Tag(value)
+      let own = open && tag.isLive ? tag.sizeClass.map { cache.bin($0).address } : nil
+      context.require(cache.bin(routing: tag).address == own ?? cache.address, "tag \(value) leads elsewhere, open: \(open)")
+    }
+    context.count(2)
+  }
+
+  // xorshift64*, written down once more.
+  private static func randomWords(of cache: ThreadCache<HardwareMemory>, _ other: ThreadCache<HardwareMemory>, _ context: CheckContext) {
+    let words = [cache.nextRandom(), cache.nextRandom(), other.nextRandom(), other.nextRandom()]
+    context.require(Set(words).count == 4 && !words.contains(0), "random words that are alike")
+    var state = HardwareMemory.load(SharedWord(cache.address + 56))
+    for _ in 0..<100 {
+      state ^= state >> 12
+      state ^= state << 25
+      state ^= state >> 27
+      context.require(cache.nextRandom() == state &* 2_685_821_657_736_338_717, "another sequence than xorshift64*")
+    }
+  }
+
+  private static func turns(of cache: ThreadCache<HardwareMemory>, _ context: CheckContext) {
+    let bin = cache.bin(SizeClass(holding: 64))
+    let made = bin.allocations
+    for isHot in [true, false] {
+      for turn: UInt in [1, 2, 5] {
+        let before = bin.allocations
+        bin.count = 10
+        bin.arm(turn: turn, wasArmed: false)
+        for _ in 1..<turn { context.require(!bin.isDue && (isHot ? bin.pop() : bin.popUnsampled()) != nil, "a turn that comes too soon") }
+        if isHot { context.require(bin.pop() == nil, "a turn that is passed over") }
+        context.require(bin.isDue, "a turn that is late")
+        if !isHot {
+          for _ in 0..<3 { context.require(bin.popUnsampled() != nil && bin.isDue, "a turn that is lost") }
+        }
+        bin.arm(turn: 0, wasArmed: true)
+        let counted = bin.allocations - before
+        context.require(counted == turn - 1 + (isHot ? 0 : 3), "turn \(turn): \(counted) allocations are counted")
+        context.require(!bin.isDue, "a turn where none is wanted")
+      }
+    }
+    context.require(bin.allocations == made + 5 + 5 + 9, "allocations are lost")
+    var (sum, least, most) = (0, Int.max, 0)
+    for round in 0..<40 {
+      cache.arm(interval: 10)
+      context.require(cache.armedInterval == 10, "the interval is forgotten")
+      for index in 0..<SizeClass.count {
+        let bin = cache.bin(SizeClass(index: index))
+        var turn = 1
+        bin.count = bin.capacity
+        while bin.popUnsampled() != nil, !bin.isDue, turn < 99 {
+          turn += 1
+          bin.count = 1
+        }
+        if round > 0 || turn > 1 { (sum, least, most) = (sum + turn, min(least, turn), max(most, turn)) }
+      }
+    }
+    let mean = Double(sum) / Double(40 * SizeClass.count)
+    // One pop is made before the first look, so turns of 1 and 2 look alike.
+    context.require(least == 1 && most == 18 && (8.5...10.0).contains(mean), "turns of \(least) to \(most), \(mean) on average")
+    cache.arm(interval: 0)
+    context.require(!cache.bin(SizeClass(index: 3)).isDue, "a turn where none is wanted")
+  }
+
+  static let mappings = Check(
+    "mappings", "large blocks: calls to the system, counts of each level, addresses known to have been given back"
+  ) { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+      let direct = heap.direct
+      func calls(_ body: () -> Void) -> Int {
+        let before = PoolAllocator.systemCallCount
+        body()
+        return PoolAllocator.systemCallCount - before
+      }
+      _ = direct.allocate(size: 1, alignment: 1)
+      for (size, alignment, most) in [(5000, 16, 1), (1 << 20, 4096, 1), (5000, 8192, 3), (1 << 20, 1 << 22, 3)] {
+        var base: BlockBase?
+        let taken = calls { base = direct.allocate(size: size, alignment: alignment)?.base }
+        guard let base, let block = direct.block(at: base) else { return context.find("no block") }
+        context.require(taken <= most && base.address % UInt(alignment) == 0, "\(size) bytes aligned to \(alignment): \(taken) calls")
+        context.require(block.mapped == (size + 4095) & ~4095 && block.size == size && !block.isGuarded, "\(block) for \(size) bytes")
+        context.require(direct.block(around: base.address + UInt(size) - 1)?.size == size, "the last byte is not known")
+        context.require(direct.block(around: base.address + UInt(block.mapped))?.size != size, "a byte behind is taken for the block's")
+        direct.setGuarded(base)
+        context.require(direct.block(at: base)?.isGuarded == true && !direct.wasReleased(base), "the block is not guarded, or given back")
+        context.require(calls { _ = direct.release(base) } == 1 && direct.wasReleased(base), "given back, and not known to be")
+        context.require(!direct.release(base) && direct.block(at: base) == nil, "given back twice")
+        context.count(1)
+      }
+      given(direct, context)
+      levels(direct, context)
+    }
+    context.require(made, "no heap")
+  }
+
+  // An address that is in use again was not given back; those before it still were.
+  private static func given(_ direct: DirectMappings<HardwareMemory>, _ context: CheckContext) {
+    let bases = (0..<20).compactMap { _ in direct.allocate(size: 1 << 20, alignment: 1)?.base }
+    for base in bases { _ = direct.release(base) }
+    context.require(bases.allSatisfy(direct.wasReleased), "addresses given back are forgotten")
+    let again = (0..<10).compactMap { _ in direct.allocate(size: 1 << 20, alignment: 1)?.base }
+    for base in again { context.require(!direct.wasReleased(base), "an address that is in use counts as given back") }
+    let others = bases.filter { base in !again.contains { $0.address == base.address } }
+    context.require(others.allSatisfy(direct.wasReleased), "addresses are forgotten before their time")
+    for base in again { _ = direct.release(base, known: base.address + 64) }
+    context.require(again.allSatisfy { direct.wasReleased(BlockBase(address: $0.address + 64)) }, "a user's address is not known")
+    context.count(1)
+  }
+
+  private static func levels(_ direct: DirectMappings<HardwareMemory>, _ context: CheckContext) {
+    func figures() -> [Int] {
+      [direct.counts(huge: false), direct.counts(huge: true)].flatMap { [$0.allocations, $0.liveBlocks, $0.liveBytes] }
+    }
+    let before = figures()
+    func expect(_ changes: [Int], _ what: String) {
+      let now = zip(figures(), before).map { $0 - $1 }
+      context.require(now == changes, "\(what): \(now)")
+      context.count(1)
+    }
+    let (large, huge) = (600 << 20, 1100 << 20)
+    guard let first = direct.allocate(size: large, alignment: 1)?.base, let second = direct.allocate(size: huge, alignment: 1)?.base else {
+      return context.find("no block")
+    }
+    expect([1, 1, large, 1, 1, huge], "one of each")
+    guard let grown = direct.resize(first, to: huge + 5) else { return context.find("a resize is refused") }
+    expect([0, 0, 0, 2, 2, 2 * huge + 4096], "grown to huge")
+    context.require(direct.resize(grown, to: huge + 6) == grown && direct.block(at: grown)?.size == huge + 6, "a resize within a page")
+    guard let shrunk = direct.resize(second, to: large) else { return context.find("a resize is refused") }
+    expect([1, 1, large, 1, 1, huge + 4096], "shrunk to large")
+    context.require(direct.resize(shrunk, to: large, alignment: 1 << 20) != nil && direct.resize(shrunk, to: 5000, alignment: 1 << 20) == nil,
+      "an alignment that a moved mapping might not have")
+    var told: [UInt] = []
+    context.require(direct.releaseAllHuge { told.append($0.address) } == 1 && told == [grown.address], "another huge block is released")
+    expect([1, 1, large, 1, 0, 0], "no huge block")
+    context.require(direct.release(shrunk), "a resized block is lost")
+    expect([1, 0, 0, 1, 0, 0], "nothing")
+  }
+
+  static let guardChoice = Check("guard-choice", "which blocks are guarded, in which form, and what is counted of them") { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20)) { heap in
+      let policy = heap.policy
+      let calls = PoolAllocator.systemCallCount
+      heap.setGuards(canaries: 3, pages: 0)
+      context.require(PoolAllocator.systemCallCount == calls, "address space is taken for pages that nobody wants")
+      for (canaries, pages, interval) in [(0, 0, 0), (5, 0, 5), (0, 7, 7), (1, 9, 1), (9, 1, 1), (4, 4, 2), (6, 3, 2), (100, 300, 75)] as [(UInt, UInt, UInt)] {
+        (policy.canaryInterval, policy.pageInterval) = (canaries, pages)
+        context.require(policy.interval == interval, "one in \(canaries) and one in \(pages) is one in \(policy.interval)")
+        let forms = (0..<(canaries + pages)).map { policy.form($0) }
+        // The rarer form is the one with the larger interval.
+        let wanted: UInt = pages == 0 ? 0 : canaries == 0 ? pages : canaries
+        context.require(forms.filter { $0 == .page }.count == Int(wanted), "\(canaries) and \(pages): forms \(forms)")
+        context.require(forms.filter { $0 == .canary }.count == Int(canaries + pages - wanted), "\(canaries) and \(pages): forms \(forms)")
+        context.count(1)
+      }
+      (policy.canaryInterval, policy.pageInterval) = (0, 0)
+      context.require(policy.form(5) == nil && policy.admitPage(), "a form where none is wanted, or a page refused")
+      pages(heap, context)
+      canaries(heap, context)
+    }
+    context.require(made, "no heap")
+  }
+
+  private static func pages(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    heap.setGuards(canaries: 0, pages: 1)
+    let sizes = [1, 16, 100, 4000, 4096]
+    let blocks = sizes.compactMap { heap.allocate($0) }
+    context.require(blocks.allSatisfy { heap.pages.contains(UInt(bitPattern: $0)) }, "blocks that lie before no page")
+    let small = heap.statistics().small
+    context.require(small.allocations == 5 && small.liveBlocks == 5 && small.liveBytes == sizes.reduce(0, +), "counted: \(small)")
+    for (block, size) in zip(blocks, sizes) {
+      context.require(heap.usableSize(UserPointer(block)) == size, "\(size) bytes before a page are \(heap.usableSize(UserPointer(block)))")
+      context.require((UInt(bitPattern: block) + UInt(size) + 15) & ~15 % UInt(System.pageBytes) == 0, "\(size) bytes do not end a page")
+    }
+    if let large = heap.allocate(4097) {
+      context.require(!heap.pages.contains(UInt(bitPattern: large)), "more than a page in a page")
+      heap.free(large)
+    }
+    blocks.forEach(heap.free)
+    for block in blocks {
+      let faults = FaultRecorder.record { heap.free(block) }
+      context.require(faults.map(\.kind) == ["double free"], "freed twice before a page: \(faults)")
+    }
+    context.require(heap.statistics().small.liveBlocks == 0 && heap.pages.live.bytes == 0, "blocks are left before pages")
+    heap.setGuards(canaries: 0, pages: 0)
+    context.count(5)
+  }
+
+  // Every byte that may not be written, on both sides and in a freed block.
+  private static func canaries(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    heap.setGuards(canaries: 1, pages: 0)
+    for (size, behind) in [(1, 31), (100, 28), (1000, 128)] {
+      guard let block = heap.allocate(size) else { return context.find("no memory") }
+      for offset in [-16, -1, size, size + 1, size + behind / 2, size + behind - 1] {
+        let byte = (block + offset).assumingMemoryBound(to: UInt8.self)
+        let kept = byte.pointee
+        for bit: UInt8 in 0..<8 {
+          byte.pointee = kept ^ (1 << bit)
+          let change = heap.canary.firstChange(in: UInt(bitPattern: block) - 16..<UInt(bitPattern: block))
+            ?? heap.canary.firstChange(in: UInt(bitPattern: block) + UInt(size)..<(UInt(bitPattern: block) + UInt(size + behind)))
+          context.require(change == UInt(bitPattern: byte), "a changed bit at \(offset) of \(size) is not seen")
+        }
+        byte.pointee = kept
+      }
+      let statistics = heap.statistics()
+      heap.free(block)
+      context.require(
+        statistics.small.liveBlocks == 1 && heap.statistics().small.liveBlocks == 0, "a block in quarantine is live, or one that is live is not")
+      let freed = UInt(bitPattern: block)..<(UInt(bitPattern: block) + UInt(size))
+      for offset in [0, size / 2, size - 1] {
+        let byte = (block + offset).assumingMemoryBound(to: UInt8.self)
+        context.require(byte.pointee == 0xDB && Canary.firstChange(inFreed: freed) == nil, "a freed byte is not filled")
+        byte.pointee ^= 1
+        context.require(Canary.firstChange(inFreed: freed) == UInt(bitPattern: byte), "a write after free at \(offset) is not seen")
+        byte.pointee ^= 1
+      }
+      context.count(1)
+    }
+    heap.setGuards(canaries: 0, pages: 0)
+    heap.trim()
+    context.require(heap.statistics().total.liveBlocks == 0 && heap.checkInvariants(), "guarded blocks are left")
+  }
+}

@@ -1,0 +1,112 @@
+import Ashlar
+import Glibc
+
+extension Check {
+  static let reportText = Check("report-text", "the words of reports: numbers, sizes, statistics, live blocks by site, faults") { context in
+    expect(["-7 0 9223372036854775807 0x0 0xabcdef0123456789"], "numbers", context) {
+      LineWriter.report { line in
+        line.append(-7)
+        line.append(" ")
+        line.append(0)
+        line.append(" ")
+        line.append(Int.max)
+        line.append(" ")
+        line.append(hexadecimal: 0)
+        line.append(" ")
+        line.append(hexadecimal: 0xABCD_EF01_2345_6789)
+      }
+    }
+    for (size, text) in [(0, "0 B"), (64, "64 B"), (1000, "1000 B"), (1024, "1 KiB"), (1536, "1536 B"), (3 << 20, "3 MiB"), (5 << 40, "5120 GiB")] {
+      expect([text], "a size", context) { LineWriter.report { $0.append(size: size) } }
+    }
+    // As long as its buffer, and one byte longer.
+    for length in [LineWriter.capacity - 1, LineWriter.capacity] {
+      expect([String(repeating: "x", count: LineWriter.capacity - 1)], "a long line", context) {
+        LineWriter.report { line in for _ in 0..<length { line.append("x") } }
+      }
+    }
+    let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20)) { heap in
+      statistics(heap, context)
+      liveBlocks(heap, context)
+    }
+    context.require(made, "no heap")
+    faults(context)
+  }
+
+  // The lines come in any order.
+  private static func expect(_ expected: [String], _ what: String, _ context: CheckContext, _ body: () -> Void) {
+    let said = StandardError.captured(body).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    context.require(said.sorted() == (expected + [""]).sorted(), "\(what): \(said)")
+    context.count(1)
+  }
+
+  private static func statistics(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    let blocks = [50, 64, 64, 1 << 20, 3 << 20, 600 << 20, 1100 << 20].compactMap { heap.allocate($0) }
+    heap.free(blocks[0])
+    let large = 600 << 20, huge = 1100 << 20
+    expect([
+      "ashlar: small: 4 allocations, 1 frees, 3 live, 1048704 bytes live", "ashlar: medium: 1 allocations, 0 frees, 1 live, 4194304 bytes live",
+      "ashlar: large: 1 allocations, 0 frees, 1 live, \(large) bytes live", "ashlar: huge: 1 allocations, 0 frees, 1 live, \(huge) bytes live",
+      "ashlar: class 64 B: 3 allocations, 1 frees, 2 live, 128 bytes live", "ashlar: class 1 MiB: 1 allocations, 0 frees, 1 live, 1048576 bytes live",
+    ], "statistics", context) { heap.printStatistics() }
+    blocks.dropFirst().forEach(heap.free)
+  }
+
+  private static func liveBlocks(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    heap.setTracking(true)
+    expect(["ashlar: 0 blocks live, 0 bytes"], "no blocks", context) { _ = heap.tracker.report() }
+    let caller = UnsafeMutableRawPointer(bitPattern: 0x1000)
+    let sites: [(Int, Site)] = [
+      (100, Site(file: "A.swift", line: 1)), (50, Site(file: "A.swift", line: 1)), (7, Site(file: "A.swift", line: 2)),
+      (2 << 20, Site(file: "A.swift", line: 1)), (1, Site(caller: caller)),
+    ]
+    let blocks = sites.compactMap { size, site in heap.allocate(Request(size: size), site: site)?.raw }
+    for _ in 0..<2 {
+      expect([
+        "ashlar: 5 blocks live, \((2 << 20) + 158) bytes", "ashlar:   2 small blocks, 150 bytes, from A.swift:1",
+        "ashlar:   1 small block, 7 bytes, from A.swift:2", "ashlar:   1 medium block, \(2 << 20) bytes, from A.swift:1",
+        "ashlar:   1 small block, 1 bytes, from return address 0x1000",
+      ], "live blocks", context) { _ = heap.tracker.report() }
+    }
+    blocks.forEach(heap.free)
+    heap.setTracking(false)
+  }
+
+  // A fault that nobody handles is said in one line and ends the process.
+  private static func faults(_ context: CheckContext) {
+    let pool = PoolAllocator()
+    func expectFault(_ expected: String, _ act: () -> Void) {
+      var status: Int32 = 0
+      let said = StandardError.captured {
+        status = Processes.fork {
+          // The Swift runtime would add its own.
+          signal(SIGABRT, SIG_DFL)
+          act()
+          return true
+        }
+      }
+      let line = said.replacing(#/by return address 0x[0-9a-f]{6,}/#, with: "by a caller")
+      context.require(status & 127 == SIGABRT && line == "ashlar: \(expected)\n", "a fault is said to be: \(said), status \(status)")
+      context.count(1)
+    }
+    for (size, shape) in [(64, "small block of 64 B (class 3)"), (3 << 20, "medium block of 4 MiB (class 2)")] {
+      guard let block = pool.allocateIfPossible(size: size) else { return context.find("no memory") }
+      let state = size == 64 ? "already free: in this thread's cache" : "already free: in the buddy system"
+      expectFault("double free: free of \(hex(UInt(bitPattern: block))), \(shape), \(state)") {
+        pool.deallocate(block)
+        pool.deallocate(block)
+      }
+      pool.deallocate(block)
+    }
+    let foreign = UnsafeMutableRawPointer(bitPattern: 0x1230)!
+    expectFault("invalid pointer: free of 0x1230, not from this allocator") { pool.deallocate(foreign) }
+    withGuards(.init(canaries: 1)) {
+      guard let block = pool.allocateIfPossible(size: 100, file: "Damage.swift", line: 7) else { return context.find("no memory") }
+      expectFault("overflow: free of \(hex(UInt(bitPattern: block))), small block of 100 B, live, guarded, at offset 100, allocated by Damage.swift:7, freed by a caller") {
+        (block + 100).storeBytes(of: 1, as: UInt8.self)
+        pool.deallocate(block)
+      }
+      pool.deallocate(block)
+    }
+  }
+}
