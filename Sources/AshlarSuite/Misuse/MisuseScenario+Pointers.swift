@@ -184,24 +184,30 @@ extension MisuseScenario {
   }
 
   static let damage = [
-    damage("overflow of 64 B by 1", 64) { memset($1 + 64, 0x41, 1) },
+    damage("overflow of 64 B by 1", 64) { change($1 + 64, 1) },
     damage("overflow of 64 B by 16 past its usable size", 64) { trial, block in
-      memset(block + 64, 0x41, (trial.functions.usableSize?(block) ?? 64) - 64 + 16)
+      change(block + 64, (trial.functions.usableSize?(block) ?? 64) - 64 + 16)
     },
-    damage("overflow of 1000 B by 1", 1000) { memset($1 + 1000, 0x41, 1) },
-    damage("overflow of 5000 B by 4096", 5000) { memset($1 + 5000, 0x41, 4096) },
-    damage("overflow of 2 MiB by 1", 2 * mebibyte) { memset($1 + 2 * mebibyte, 0x41, 1) },
-    damage("underflow of 64 B by 1", 64) { memset($1 - 1, 0x41, 1) },
-    damage("underflow of 64 B by 16", 64) { memset($1 - 16, 0x41, 16) },
-    damage("underflow of 2 MiB by 16", 2 * mebibyte) { memset($1 - 16, 0x41, 16) },
-    afterFree("write to the first 8 of freed 64 B", 64) { memset($0, 0x41, 8) },
-    afterFree("write to the last 8 of freed 64 B", 64) { memset($0 + 56, 0x41, 8) },
-    afterFree("write to the middle of freed 1000 B", 1000) { memset($0 + 500, 0x41, 8) },
-    afterFree("write to the first 16 of freed 5000 B", 5000) { memset($0, 0x41, 16) },
-    afterFree("write to the first 8 of freed 2 MiB", 2 * mebibyte) { memset($0, 0x41, 8) },
+    damage("overflow of 1000 B by 1", 1000) { change($1 + 1000, 1) },
+    damage("overflow of 5000 B by 4096", 5000) { change($1 + 5000, 4096) },
+    damage("overflow of 2 MiB by 1", 2 * mebibyte) { change($1 + 2 * mebibyte, 1) },
+    damage("underflow of 64 B by 1", 64) { change($1 - 1, 1) },
+    damage("underflow of 64 B by 16", 64) { change($1 - 16, 16) },
+    damage("underflow of 2 MiB by 16", 2 * mebibyte) { change($1 - 16, 16) },
+    afterFree("write to the first 8 of freed 64 B", 64) { change($0, 8) },
+    afterFree("write to the last 8 of freed 64 B", 64) { change($0 + 56, 8) },
+    afterFree("write to the middle of freed 1000 B", 1000) { change($0 + 500, 8) },
+    afterFree("write to the first 16 of freed 5000 B", 5000) { change($0, 16) },
+    afterFree("write to the first 8 of freed 2 MiB", 2 * mebibyte) { change($0, 8) },
     afterFree("read of freed 64 B", 64) { last = $0.load(as: UInt8.self) },
     afterFree("read of freed 600 MiB", 600 * mebibyte) { last = $0.load(as: UInt8.self) },
   ]
+
+  /// Makes each byte another, whatever it was.
+  private static func change(_ start: UnsafeMutableRawPointer, _ count: Int) {
+    let bytes = start.assumingMemoryBound(to: UInt8.self)
+    for offset in 0..<count { bytes[offset] = ~bytes[offset] }
+  }
 
   // Where what is read goes, so that it is read.
   nonisolated(unsafe) private static var last: UInt8 = 0
