@@ -137,7 +137,6 @@ void ashlar_os_yield(void) { sched_yield(); }
 _Noreturn void ashlar_os_abort(void) { abort(); }
 size_t ashlar_os_page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 int ashlar_os_process(void) { return getpid(); }
-int ashlar_os_errno(void) { return errno; }
 void ashlar_os_set_errno(int value) { errno = value; }
 
 extern char **environ;

@@ -108,7 +108,6 @@ void ashlar_os_yield(void) ASHLAR_HIDDEN;
 _Noreturn void ashlar_os_abort(void) ASHLAR_HIDDEN;
 size_t ashlar_os_page_bytes(void) ASHLAR_HIDDEN;
 int ashlar_os_process(void) ASHLAR_HIDDEN;
-int ashlar_os_errno(void) ASHLAR_HIDDEN;
 void ashlar_os_set_errno(int value) ASHLAR_HIDDEN;
 const char *const *ashlar_os_environment(void) ASHLAR_HIDDEN;
 
