@@ -15,6 +15,12 @@ extension Check {
       for open in [true, false, true] { routes(of: cache, open: open, context) }
       randomWords(of: cache, other, context)
       turns(of: cache, context)
+      if let magazine = heap.depots.takeEmpty() {
+        magazine.fill(2) { UInt(100 + $0) }
+        let held = [99, 100, 101, 102].map { magazine.holds(BlockBase(address: $0)) }
+        context.require(held == [false, true, true, false], "a magazine that holds other blocks")
+        heap.depots.discard(magazine)
+      }
       heap.registry.abandon(cache)
       context.require(heap.registry.adopt(capacity: { _ in 1 })?.address == cache.address, "an abandoned cache is not used again")
       context.require(cache.bin(SizeClass(index: 0)).capacity == 128, "a cache that is used again is laid out again")
