@@ -76,12 +76,18 @@ public struct Hunt: Sendable {
       let run = try Self.run(program, step.killer, isShort: step.isShort, defect: defect.name, seconds: min(left, usual))
       // How long a model takes in full is not known; a check that is cut short may just be slow.
       let mayHang = usual <= left && (step.isShort || !step.isModel)
-      if let kill = Self.kill(run, step.killer, defect: defect.name, program, mayHang: mayHang) {
+      if let kill = Self.kill(run, step.killer, defect: defect.name, program, mayHang: mayHang),
+        try run.end != .timeout || endsWithout(step, within: min(left, usual)) {
         kills.count(step.killer, in: defect.file)
         return Verdict(defect: defect, kill: kill, seconds: seconds())
       }
     }
     return Verdict(defect: defect, kill: nil, seconds: seconds())
+  }
+
+  // Where the machine is too busy for the part to end at all, its not ending tells nothing.
+  private func endsWithout(_ step: Step, within seconds: Double) throws -> Bool {
+    try Self.run(program, step.killer, isShort: step.isShort, defect: "", seconds: seconds / 2).end == .exit(0)
   }
 
   // A model in short, and then in full, which finds more.

@@ -15,6 +15,12 @@ extension Check {
       context.require(pool.statistics(ofSizeClass: index).liveBlocks == before.liveBlocks, "class \(size): blocks are left")
       context.count(200)
     }
+    for size in [16, 1 << 20] {
+      let live = pool.statistics().small.liveBytes
+      let block = pool.allocateIfPossible(size: size)
+      context.require(pool.statistics().small.liveBytes == live + size, "a class is no part of the level")
+      pool.deallocate(block)
+    }
     let before = pool.statistics()
     let blocks = [2 << 20, 600 << 20, 1100 << 20].compactMap { pool.allocateIfPossible(size: $0) }
     let after = pool.statistics()

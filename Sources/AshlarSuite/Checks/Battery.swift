@@ -7,7 +7,7 @@ public enum Battery {
     .threads, .handOver, .forks, .threadChurn, .doubleFreeRace, .misuse, .guards,
     .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
     .systemCallsMedium, .memoryReturn, .purge, .levels, .depotLimit, .metadata, .topOrder, .addressSpace, .strict, .zeroed,
-    .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .resizing, .wrongSize, .guardPages,
+    .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardRecords, .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .resizing, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,
     .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse,
     .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .leaks,

@@ -15,6 +15,12 @@ extension Check {
       for open in [true, false, true] { routes(of: cache, open: open, context) }
       randomWords(of: cache, other, context)
       turns(of: cache, context)
+      if let magazine = heap.depots.takeEmpty() {
+        magazine.fill(2) { UInt(100 + $0) }
+        let held = [99, 100, 101, 102].map { magazine.holds(BlockBase(address: $0)) }
+        context.require(held == [false, true, true, false], "a magazine that holds other blocks")
+        heap.depots.discard(magazine)
+      }
       heap.registry.abandon(cache)
       context.require(heap.registry.adopt(capacity: { _ in 1 })?.address == cache.address, "an abandoned cache is not used again")
       context.require(cache.bin(SizeClass(index: 0)).capacity == 128, "a cache that is used again is laid out again")
@@ -131,13 +137,13 @@ extension Check {
         return PoolAllocator.systemCallCount - before
       }
       _ = direct.allocate(size: 1, alignment: 1)
-      for (size, alignment, most) in [(5000, 16, 1), (1 << 20, 4096, 1), (5000, 8192, 3), (1 << 20, 1 << 22, 3)] {
+      for (size, alignment, most) in [(0, 1, 1), (0, 1 << 17, 3), (5000, 16, 1), (1 << 20, 4096, 1), (5000, 8192, 3), (1 << 20, 1 << 22, 3)] {
         var base: BlockBase?
         let taken = calls { base = direct.allocate(size: size, alignment: alignment)?.base }
         guard let base, let block = direct.block(at: base) else { return context.find("no block") }
         context.require(taken <= most && base.address % UInt(alignment) == 0, "\(size) bytes aligned to \(alignment): \(taken) calls")
-        context.require(block.mapped == (size + 4095) & ~4095 && block.size == size && !block.isGuarded, "\(block) for \(size) bytes")
-        context.require(direct.block(around: base.address + UInt(size) - 1)?.size == size, "the last byte is not known")
+        context.require(block.mapped == (max(size, 1) + 4095) & ~4095 && block.size == size && !block.isGuarded, "\(block) for \(size) bytes")
+        context.require(direct.block(around: base.address + UInt(max(size, 1)) - 1)?.size == size, "the last byte is not known")
         context.require(direct.block(around: base.address + UInt(block.mapped))?.size != size, "a byte behind is taken for the block's")
         direct.setGuarded(base)
         context.require(direct.block(at: base)?.isGuarded == true && !direct.wasReleased(base), "the block is not guarded, or given back")
@@ -210,6 +216,8 @@ extension Check {
         context.require(forms.filter { $0 == .canary }.count == Int(canaries + pages - wanted), "\(canaries) and \(pages): forms \(forms)")
         context.count(1)
       }
+      (policy.canaryInterval, policy.pageInterval) = (0, 2)
+      context.require(!(0..<50).allSatisfy { _ in policy.admitPage() }, "a page for every block that comes")
       (policy.canaryInterval, policy.pageInterval) = (0, 0)
       context.require(policy.form(5) == nil && policy.admitPage(), "a form where none is wanted, or a page refused")
       pages(heap, context)
@@ -239,8 +247,16 @@ extension Check {
       context.require(faults.map(\.kind) == ["double free"], "freed twice before a page: \(faults)")
     }
     context.require(heap.statistics().small.liveBlocks == 0 && heap.pages.live.bytes == 0, "blocks are left before pages")
+    guard let user = heap.pages.allocate(size: 10, alignment: 1, canary: heap.canary, site: .unknown) else { return context.find("no page") }
+    context.require(heap.pages.record(of: user)?.size == 10, "a block before a page is not known")
+    context.require(heap.pages.record(of: UserPointer(user.raw! - 16)) == nil, "a block begins where none does")
+    if case .taken(let record) = heap.pages.release(user, by: .unknown), case .alreadyFree = heap.pages.release(user, by: .unknown) {
+      heap.pages.retire(record)
+    } else {
+      context.find("a block before a page is freed twice, or not at all")
+    }
     heap.setGuards(canaries: 0, pages: 0)
-    context.count(5)
+    context.count(6)
   }
 
   // Every byte that may not be written, on both sides and in a freed block.
@@ -273,8 +289,48 @@ extension Check {
       }
       context.count(1)
     }
+    // A mapping is given back at once, however small.
+    if let mapping = heap.allocate(Request(size: 100, alignment: 1 << 17), site: .unknown) {
+      heap.free(mapping)
+      context.require(heap.direct.counts(huge: false).liveBlocks == 0, "a mapping in quarantine")
+    }
     heap.setGuards(canaries: 0, pages: 0)
     heap.trim()
     context.require(heap.statistics().total.liveBlocks == 0 && heap.checkInvariants(), "guarded blocks are left")
+  }
+}
+
+extension Check {
+  static let guardRecords = Check("guard-records", "records of guarded blocks: freed once, and in quarantine first in, first out") { context in
+    let state = UnsafeMutableRawPointer.allocate(byteCount: GuardedBlocks<HardwareMemory>.bytes, alignment: 64)
+    defer { state.deallocate() }
+    state.initializeMemory(as: UInt8.self, repeating: 0, count: GuardedBlocks<HardwareMemory>.bytes)
+    let blocks = GuardedBlocks<HardwareMemory>(state: state)
+    let tag = Tag.free(SizeClass(index: 3))
+    func user(_ number: Int) -> UserPointer { UserPointer(UnsafeMutableRawPointer(bitPattern: number << 12)) }
+    // Nothing is read where they say that they are.
+    func free(_ numbers: ClosedRange<Int>, size: Int) {
+      for number in numbers {
+        let record = GuardRecord(
+          user: user(number), size: size, offset: 16, end: user(number).address + 256, level: .small, tag: tag, allocated: .unknown)
+        context.require(blocks.insert(record) && blocks.record(of: user(number))?.size == size, "block \(number) is not listed")
+        guard case .taken(let taken) = blocks.release(user(number), by: .unknown), !taken.isFree else { return context.find("no release") }
+        if case .alreadyFree = blocks.release(user(number), by: .unknown) {} else { context.find("block \(number) is freed twice") }
+        blocks.quarantine(taken)
+      }
+      context.count(numbers.count)
+    }
+    if case .unknown = blocks.release(user(1), by: .unknown) {} else { context.find("a block that is none is released") }
+    free(1...10, size: 100)
+    context.require(blocks.quarantined(tag) == 10 && blocks.evict(over: 1000) == nil, "blocks leave quarantine too soon")
+    for number in 1...4 { context.require(blocks.evict(over: 600)?.user == user(number).address, "another block than the oldest leaves") }
+    context.require(blocks.evict(over: 600) == nil && blocks.quarantined(tag) == 6 && blocks.checkInvariants(), "more leave than must")
+    for number in 5...10 { context.require(blocks.evict(over: nil)?.user == user(number).address, "another block than the oldest leaves") }
+    context.require(blocks.evict(over: nil) == nil && blocks.quarantined(tag) == 0, "an empty quarantine has blocks")
+    // However small, so many and no more.
+    free(1...65_537, size: 1)
+    context.require(blocks.evict(over: .max)?.user == user(1).address && blocks.evict(over: .max) == nil, "other than 65,536 blocks are kept")
+    while blocks.evict(over: nil) != nil {}
+    context.require(blocks.checkInvariants(), "the records do not agree")
   }
 }

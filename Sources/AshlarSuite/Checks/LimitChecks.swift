@@ -135,7 +135,16 @@ extension Check {
       for unit in 0..<16 { blocks[(16 * unit + 8)..<(16 * unit + 16)].forEach(heap.free) }
       context.require(heap.checkInvariants() && heap.pool.heldBytes == 0, "the heap's records do not agree")
     }
-    context.require(made, "no heap")
+    // Of a unit's pages only the first is free.
+    let first = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+      let blocks = (0..<16).compactMap { _ in heap.allocate(8 << 10) }.sorted()
+      for block in blocks { memset(block, 0xA5, 8 << 10) }
+      blocks.prefix(8).forEach(heap.free)
+      heap.trim()
+      context.require(blocks[0].load(as: UInt8.self) == 0, "a unit's first page stays dirty")
+      blocks.dropFirst(8).forEach(heap.free)
+    }
+    context.require(made && first, "no heap")
   }
 
   static let addressSpace = Check("address-space", "mappings of large alignments come and go, and leave none behind") { context in

@@ -110,7 +110,17 @@ extension Check {
       heap.trim()
       context.require(heap.buddy.dirtyUnits == 0, "\(heap.buddy.dirtyUnits) units stay dirty after all were purged")
     }
-    context.require(made && capped, "no heap")
+    // What the system refuses to take is kept, over the cap: a purge still comes to an end.
+    let refused = OwnHeap.with(OwnHeap.switches(region: 16 << 20) { $0.retain = 2 << 20 }) { heap in
+      let blocks = [2 << 20, 2 << 20, 2 << 20, 64 << 10, 1 << 20, 1 << 20, 1 << 20].compactMap { heap.allocate($0) }
+      PoolAllocator.injectSystemFault(call: 1, onwards: true)
+      blocks.forEach(heap.free)
+      PoolAllocator.liftSystemFaults()
+      context.require(blocks.count == 7 && heap.buddy.dirtyUnits > 2, "\(heap.buddy.dirtyUnits) units stay dirty though nothing was taken")
+      heap.trim()
+      context.require(heap.buddy.dirtyUnits == 0 && heap.checkInvariants(), "units stay dirty after all were purged")
+    }
+    context.require(made && capped && refused, "no heap")
     context.count(1)
   }
 }
