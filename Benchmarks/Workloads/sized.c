@@ -13,20 +13,22 @@ static long run_replace(struct worker *worker, long operations) {
   return operations;
 }
 
+// Several blocks that grow side by side, so that none has the room behind it to itself.
+static size_t grown[16];
 static long run_grow(struct worker *worker, long operations) {
-  size_t size = 0;
-  char *block = NULL;
   for (long i = 0; i < operations; i++) {
-    size = size == 0 ? worker->workload->smallest : size + size / 2;
+    size_t slot = random_below(worker, worker->workload->live);
+    size_t size = grown[slot] == 0 ? worker->workload->smallest : grown[slot] + grown[slot] / 2;
     if (size > worker->workload->largest) {
-      free(block);
-      block = NULL;
+      free(worker->blocks[slot]);
+      worker->blocks[slot] = NULL;
       size = worker->workload->smallest;
     }
-    block = realloc(block, size);
+    char *block = realloc(worker->blocks[slot], size);
     used(block + size - 1);
+    worker->blocks[slot] = block;
+    grown[slot] = size;
   }
-  free(block);
   return operations;
 }
 
@@ -57,7 +59,7 @@ static long run_aligned_logarithmic(struct worker *worker, long operations) {
   {.name = LABEL, .summary = SUMMARY, .threads = THREADS, .smallest = 8 * KiB, .largest = LARGEST, .live = 256, .chunk = 2048, .run = run_replace}
 
 const struct workload sized_workloads[] = {
-  {.name = "grow", .summary = "realloc from 16 B to 1 MiB by half each time", .threads = 1, .smallest = 16, .largest = MiB, .chunk = 280, .run = run_grow},
+  {.name = "grow", .summary = "16 blocks side by side, realloc from 16 B to 1 MiB by half each time", .threads = 1, .smallest = 16, .largest = MiB, .live = 16, .chunk = 280, .run = run_grow},
   {.name = "aligned-uniform", .summary = "a block of up to 1 MiB, aligned to 2 B to 64 KiB, freed at once", .threads = 1, .smallest = 1, .largest = MiB, .chunk = 512, .run = run_aligned},
   {.name = "aligned-logarithmic", .summary = "random slots of 64, 1 B to 1 MiB in equal shares of each doubling, aligned to 2 B to 64 KiB", .threads = 1, .smallest = 1, .largest = MiB, .live = 64, .chunk = 512, .run = run_aligned_logarithmic},
   REPLACE("8-32k", "random slots of 256, 8 to 32 KiB", 1, 32 * KiB),

@@ -4,6 +4,8 @@ import ArgumentParser
 struct AshlarCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ashlar",
-    abstract: "Checks the Ashlar memory allocator, and reproduces what went wrong.",
-    subcommands: [CheckCommand.self, ExploreCommand.self, MutantsCommand.self, ReproduceCommand.self])
+    abstract: "Checks the Ashlar memory allocator, reproduces what went wrong, and measures it beside others.",
+    subcommands: [
+      BenchmarkCommand.self, CheckCommand.self, ExploreCommand.self, FootprintCommand.self, MutantsCommand.self, ReproduceCommand.self,
+    ])
 }
