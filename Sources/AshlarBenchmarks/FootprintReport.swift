@@ -16,6 +16,9 @@ public struct FootprintReport {
     }
   }
 
+  /// What an allocator reserves at once would flatten all other curves.
+  private static let scaleMebibytes = 16384.0
+
   private var labels: [String] { runs.first?.run.steps.map { $0.label } ?? [] }
 
   private func values(_ run: Run, _ part: (Run.Step) -> Double) -> [Double] { run.steps.map { part($0) / Double(1 << 20) } }
@@ -34,7 +37,11 @@ public struct FootprintReport {
     // The start, 1 to 8 blocks live, and 1 to 8 of them freed again.
     let short = labels.map { $0.replacing("allocated-", with: "+").replacing("freed-", with: "−").replacing("start-", with: "") }
     func chart(_ part: (Run.Step) -> Double) -> String {
-      Chart.curves(labels: short, unit: "MiB", curves: runs.map { ($0.allocator.name, values($0.run, part)) })
+      let all = runs.map { (name: $0.allocator.name, values: values($0.run, part)) }
+      let beyond = all.filter { $0.values.max()! > Self.scaleMebibytes }.map { "\($0.name), \($0.values.max()!.digits(0)) MiB" }
+      let note = beyond.isEmpty ? "" : "<p>Beyond the scale, because it is reserved and not used: \(beyond.joined(separator: "; ").escaped)</p>\n"
+      let fitting = all.filter { $0.values.max()! <= Self.scaleMebibytes }
+      return Chart.curves(labels: short, unit: "MiB", curves: fitting) + note
     }
     let body = zip(tables, [chart(\.mapped), chart(\.resident)]).map { $0.html + $1 }.joined()
     return Chart.page(title: "8 blocks of 128 MiB allocated and touched, then freed", body)
