@@ -20,11 +20,14 @@ let package = Package(
     .target(name: "ScheduleExplorer", dependencies: ["CScheduleExplorer"]),
     .target(name: "AshlarSuite", dependencies: ["Ashlar", "CAshlar", "ScheduleExplorer"]),
     .target(name: "AshlarMutants", dependencies: ["AshlarSuite"]),
+    .target(name: "AshlarBenchmarks"),
     .executableTarget(
       name: "ashlar",
-      dependencies: ["AshlarMutants", "AshlarSuite", "ScheduleExplorer", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "AshlarBenchmarks", "AshlarMutants", "AshlarSuite", "ScheduleExplorer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       path: "Sources/ashlar-tool"),
-    .testTarget(name: "AshlarTests", dependencies: ["Ashlar", "AshlarMutants", "AshlarSuite", "CAshlar"]),
+    .testTarget(name: "AshlarTests", dependencies: ["Ashlar", "AshlarBenchmarks", "AshlarMutants", "AshlarSuite", "CAshlar"]),
     .testTarget(name: "ScheduleExplorerTests", dependencies: ["ScheduleExplorer"]),
   ]
 )

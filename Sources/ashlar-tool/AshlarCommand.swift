@@ -4,9 +4,9 @@ import ArgumentParser
 struct AshlarCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ashlar",
-    abstract: "Checks the Ashlar memory allocator, and reproduces what went wrong.",
+    abstract: "Checks the Ashlar memory allocator, reproduces what went wrong, and measures it beside others.",
     subcommands: [
-      CheckCommand.self, ExploreCommand.self, MisuseCommand.self, MutantsCommand.self, ReplayCommand.self, ReproduceCommand.self,
-      InsideCommand.self,
+      BenchmarkCommand.self, CheckCommand.self, ExploreCommand.self, FootprintCommand.self, MisuseCommand.self, MutantsCommand.self,
+      ReplayCommand.self, ReproduceCommand.self, InsideCommand.self,
     ])
 }

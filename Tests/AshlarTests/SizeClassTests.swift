@@ -58,4 +58,12 @@ import Testing
       #expect(seen.insert(tag.value).inserted && tag.value < Tag.liveBit)
     }
   }
+
+  @Test func `the offset of every block of every class is divided exactly`() {
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      let division = BlockDivision(sizeClass)
+      for block in 0..<sizeClass.slabBlocks { #expect(division.index(block * sizeClass.size) == block, "class \(index), block \(block)") }
+    }
+  }
 }

@@ -7,6 +7,7 @@ import Testing
   @Test(arguments: 0..<SizeClass.count) func `a slab serves each of its blocks once, aligned and apart`(index: Int) throws {
     let fixture = OwnLayers(mebibytes: 16)
     let sizeClass = SizeClass(index: index)
+    let division = BlockDivision(sizeClass)
     let slab = try #require(fixture.pool.take(order: sizeClass.slabOrder))
     slab.open(for: sizeClass)
     let count = slab.blockCount
@@ -20,7 +21,7 @@ import Testing
     #expect(blocks[count - 1] + UInt(sizeClass.size) <= start + UInt(slab.pages.count * RegionLayout.pageBytes))
     for number in (0..<count).shuffled() {
       let block = BlockBase(address: blocks[number])
-      #expect(!slab.isHome(block) && slab.giveBack(block) && slab.isHome(block) && !slab.giveBack(block))
+      #expect(!slab.isHome(block) && slab.giveBack(block, division) && slab.isHome(block) && !slab.giveBack(block, division))
     }
     #expect(slab.isEmpty && slab.checkInvariants())
   }

@@ -48,6 +48,10 @@ package struct Slab<Memory: SharedMemory> {
   /// The class that its blocks are of; nil for pages that are in no slab.
   package var sizeClass: SizeClass? { Tag(Memory.load(tag)).sizeClass }
 
+  /// The same as a comparison, for who knows what it should be.
+  @inline(__always)
+  package func isOf(_ sizeClass: SizeClass) -> Bool { Memory.load(tag) == Tag.free(sizeClass).value }
+
   /// Blocks that are home, out of `blockCount`.
   package var homeCount: Int { Int(words[Field.homeCount]) }
   package var blockCount: Int { sizeClass?.slabBlocks ?? 0 }
@@ -106,8 +110,9 @@ package struct Slab<Memory: SharedMemory> {
     BlockBase(address: start &+ UInt(bitPattern: index &* sizeClass.size))
   }
 
-  private func index(of block: BlockBase, _ sizeClass: SizeClass) -> Int {
-    Int(bitPattern: block.address &- start) / sizeClass.size
+  @inline(__always)
+  private func index(of block: BlockBase, _ division: BlockDivision) -> Int {
+    division.index(Int(bitPattern: block.address &- start))
   }
 
   /// Takes up to `limit` blocks, lowest addresses first, each with a tag that says free, and calls `body` with the
@@ -138,9 +143,11 @@ package struct Slab<Memory: SharedMemory> {
     return taken
   }
 
-  /// Takes a block home. False, and no change, when it is home already.
-  package func giveBack(_ block: BlockBase) -> Bool {
-    let index = index(of: block, sizeClass.unsafelyUnwrapped)
+  /// Takes a block of its class home. False, and no change, when it is home already.
+  /// - Parameter division: that of its class.
+  @inline(__always)
+  package func giveBack(_ block: BlockBase, _ division: BlockDivision) -> Bool {
+    let index = index(of: block, division)
     let word = index / 64
     let bit: UInt64 = 1 << UInt64(index % 64)
     guard bitmap[word] & bit == 0 else { return false }
@@ -153,7 +160,7 @@ package struct Slab<Memory: SharedMemory> {
   /// Whether a block is home.
   package func isHome(_ block: BlockBase) -> Bool {
     guard let sizeClass else { return false }
-    let index = index(of: block, sizeClass)
+    let index = index(of: block, BlockDivision(sizeClass))
     return bitmap[index / 64] & (1 << UInt64(index % 64)) != 0
   }
 
@@ -167,6 +174,20 @@ package struct Slab<Memory: SharedMemory> {
     }
     return home == homeCount
   }
+}
+
+/// Divides the offset of a block in its slab by the size of its class, without the division that takes longer than all the
+/// rest of what brings a block home.
+///
+/// An offset is a multiple n of the size, below 2^20, and the reciprocal is 2^40 / size rounded up by less than 1: the product
+/// is n 2^40 and less than 2^20 more, and below 2^57.
+package struct BlockDivision {
+  private let reciprocal: Int
+
+  package init(_ sizeClass: SizeClass) { reciprocal = ((1 &<< 40) &+ sizeClass.size &- 1) / sizeClass.size }
+
+  @inline(__always)
+  package func index(_ offset: Int) -> Int { (offset &* reciprocal) &>> 40 }
 }
 
 extension SizeClass {

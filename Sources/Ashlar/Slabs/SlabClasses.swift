@@ -52,20 +52,23 @@ package struct SlabClasses<Memory: SharedMemory> {
   package func giveBack(_ sizeClass: SizeClass, _ count: Int, _ address: (Int) -> UInt) -> BlockBase? {
     lock(sizeClass).withLock {
       let words = words(sizeClass)
+      let division = BlockDivision(sizeClass)
+      let all = sizeClass.slabBlocks
       var twice: BlockBase?
       for index in 0..<count {
         let block = BlockBase(address: address(index))
         let slab = Slab<Memory>(region: region, containing: region.page(of: block.address))
         // A tag that says live: the other copy of a block freed twice at once has an owner, and stays with it.
-        guard region.tag(at: block.address) == .free(sizeClass), slab.sizeClass == sizeClass, slab.giveBack(block) else {
+        guard region.tag(at: block.address) == .free(sizeClass), slab.isOf(sizeClass), slab.giveBack(block, division) else {
           twice = twice ?? block
           continue
         }
         words[2] -= 1
-        if slab.isEmpty {
-          if slab.homeCount > 1 { unlink(slab, words) }
+        let home = slab.homeCount
+        if home == all {
+          if home > 1 { unlink(slab, words) }
           retire(slab, sizeClass)
-        } else if slab.homeCount == 1 {
+        } else if home == 1 {
           link(slab, words)
         }
       }
