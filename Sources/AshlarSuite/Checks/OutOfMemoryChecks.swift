@@ -86,7 +86,9 @@ private struct Scenario: Sendable {
     for capacity in [10_000, 10_000_000] {
       guard let pool = try? ObjectPool<(Int, Int, Int, Int, Int, Int, Int, Int)>(capacity: capacity, allocator: allocator) else { continue }
       let objects = (0..<100).compactMap { _ in pool.allocateIfPossible() }
-      precondition(objects.count == 100 && pool.checkInvariants(), "a pool that was made has no room")
+      precondition(objects.count == 100, "a pool that was made has no room")
+      // Looking at ten million tags takes longer than all the rest.
+      precondition(capacity > 10_000 || pool.checkInvariants(), "an object pool's records do not agree")
       for object in objects { object.pointee.7 = 1 }
       objects.forEach { pool.deallocate($0) }
     }
