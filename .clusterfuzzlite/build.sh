@@ -3,7 +3,7 @@
 # SRC, OUT, WORK and SANITIZER. scripts/oss-fuzz-check runs it here.
 cd "$SRC/ashlar"
 build=$WORK/ashlar
-coverage=(-Xswiftc -sanitize-coverage=edge,inline-8bit-counters,pc-table,trace-cmp)
+coverage=(-Xswiftc -sanitize-coverage=edge,inline-8bit-counters,pc-table -Xswiftc -cross-module-optimization)
 case $SANITIZER in
   # Of several sanitizers the compiler takes the last one only, and without the fuzzer's there is no coverage: it is asked for.
   address | thread) flags=(--sanitize=fuzzer "--sanitize=$SANITIZER" "${coverage[@]}") ;;
@@ -19,6 +19,7 @@ cat > "$build/environment.c" << 'END'
 __attribute__((constructor)) static void set_environment(void) {
   setenv("ASHLAR_GUARD", "0", 0);
   setenv("ASHLAR_REGION", "4G", 0);
+  setenv("ASHLAR_HUGE_PAGES", "0", 0);
   setenv("SWIFT_BACKTRACE", "enable=no", 0);
 }
 END
@@ -29,7 +30,7 @@ swift build -c release --package-path Fuzz --scratch-path "$build/swift" --stati
 for folder in Fuzz/Sources/*/; do
   target=fuzz-$(basename "$folder")
   cp "$build/swift/release/$target" "$OUT/"
-  printf '%s\n' '[libfuzzer]' 'max_len = 1024' '' '[asan]' 'allocator_may_return_null = 1' 'detect_leaks = 0' > "$OUT/$target.options"
+  printf '%s\n' '[libfuzzer]' 'max_len = 512' '' '[asan]' 'allocator_may_return_null = 1' 'detect_leaks = 0' > "$OUT/$target.options"
   (cd "corpus/$(basename "$folder")" && find . -type f | sort | zip -q -@ "$OUT/${target}_seed_corpus.zip")
 done
 # The one that knows Swift's names.
