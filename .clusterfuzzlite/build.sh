@@ -3,10 +3,9 @@
 # SRC, OUT, WORK and SANITIZER. scripts/oss-fuzz-check runs it here.
 cd "$SRC/ashlar"
 build=$WORK/ashlar
-coverage=(-Xswiftc -sanitize-coverage=edge,inline-8bit-counters,pc-table -Xswiftc -cross-module-optimization)
+source scripts/fuzz.settings
 case $SANITIZER in
-  # Of several sanitizers the compiler takes the last one only, and without the fuzzer's there is no coverage: it is asked for.
-  address | thread) flags=(--sanitize=fuzzer "--sanitize=$SANITIZER" "${coverage[@]}") ;;
+  address | thread) flags=(--sanitize=fuzzer "--sanitize=$SANITIZER" "${fuzz_coverage[@]}") ;;
   coverage) flags=(--sanitize=fuzzer -Xswiftc -profile-generate -Xswiftc -profile-coverage-mapping) ;;
   *) echo "build.sh: Swift has no sanitizer '$SANITIZER'" >&2; exit 1 ;;
 esac
@@ -30,7 +29,7 @@ swift build -c release --package-path Fuzz --scratch-path "$build/swift" --stati
 for folder in Fuzz/Sources/*/; do
   target=fuzz-$(basename "$folder")
   cp "$build/swift/release/$target" "$OUT/"
-  printf '%s\n' '[libfuzzer]' 'max_len = 512' '' '[asan]' 'allocator_may_return_null = 1' 'detect_leaks = 0' > "$OUT/$target.options"
+  printf '%s\n' '[libfuzzer]' "max_len = $fuzz_length" '' '[asan]' 'allocator_may_return_null = 1' 'detect_leaks = 0' > "$OUT/$target.options"
   (cd "corpus/$(basename "$folder")" && find . -type f | sort | zip -q -@ "$OUT/${target}_seed_corpus.zip")
 done
 # The one that knows Swift's names.

@@ -74,7 +74,7 @@ struct CheckCommand: ParsableCommand {
   private func runner() throws -> Run {
     guard let malloc else {
       return { name, seed, console in
-        Battery.checks.first { $0.name == name }!.run(seed: seed, share: share) { console.progress("\(name) \(Int($0 * 100)) %") }
+        Battery.check(named: name)!.run(seed: seed, share: share) { console.progress("\(name) \(Int($0 * 100)) %") }
       }
     }
     let battery = LibraryBattery(try AllocatorLibrary(orRefuse: malloc), program: ownProgram, seconds: limit)

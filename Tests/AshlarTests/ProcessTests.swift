@@ -164,8 +164,7 @@ import Testing
     await #expect(processExitsWith: .success) { [percent] in
       setenv("ASHLAR_CACHE", "\(percent)", 1)
       for name in ["threads", "hand-over", "misuse"] where name != "misuse" || percent > 40 {
-        guard case .success(let checks) = Battery.checks(named: [name]) else { fatalError() }
-        let outcome = checks[0].run(seed: 1, share: 1) { _ in }
+        let outcome = Battery.check(named: name)!.run(seed: 1, share: 1) { _ in }
         precondition(outcome.passed, "\(outcome.findings)")
       }
     }
@@ -224,8 +223,7 @@ import Testing
   func `memory that is made writable only when it is handed out`(check: String) async {
     await #expect(processExitsWith: .success) { [check] in
       setenv("ASHLAR_STRICT", "1", 1)
-      guard case .success(let checks) = Battery.checks(named: [check]) else { fatalError() }
-      let outcome = checks[0].run(seed: 1, share: 1) { _ in }
+      let outcome = Battery.check(named: check)!.run(seed: 1, share: 1) { _ in }
       precondition(outcome.passed, "\(outcome.findings)")
     }
   }

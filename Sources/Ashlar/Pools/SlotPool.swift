@@ -206,11 +206,13 @@ package struct SlotPool<Memory: PlainMemory> {
     return (Int(granules / slotGranules), used - Int(listed), used, Int(words[Word.taken]))
   }
 
-  /// Touches the memory of the next `count` slots and their records, so that taking them makes no page fault. O(bytes of them).
-  package func touch(_ count: Int) {
+  /// Touches the memory of the next `count` slots and their records, so that taking them makes no page fault; false, and no
+  /// effect, when there are fewer left. O(bytes of them).
+  package func touch(_ count: Int) -> Bool {
+    guard counts.slots - counts.live >= count else { return false }
     let (frontier, listed) = (words[Word.frontier], Int(listed))
     let fresh = UInt(max(0, count - listed)) * slotGranules
-    guard fresh > 0, fresh <= granules - frontier else { return }
+    guard fresh > 0 else { return true }
     let slots = bytes(frontier).lowerBound..<base + (frontier + fresh) << RegionLayout.granuleShift
     freed.permit(slots)
     Self.touch(slots)
@@ -219,6 +221,7 @@ package struct SlotPool<Memory: PlainMemory> {
     Self.touch(firstTag..<firstTag + fresh)
     let list = UInt(bitPattern: freeSlots.raw)
     Self.touch(list + UInt(listed) * 4..<list + UInt(max(count, listed)) * 4)
+    return true
   }
 
   // The bytes are untouched slots and unused records: what they hold is of no account, but a tag, and those are zero here.

@@ -57,7 +57,7 @@ public struct LibraryBattery: Sendable {
     defer { unlink(path) }
     let clock = ContinuousClock()
     let end = clock.now + .seconds(Self.shrinkSeconds)
-    let grammar = FuzzTarget.library(.ashlar).grammar
+    let grammar = FuzzTarget.libraryGrammar
     func fails(_ program: [Step]) -> Bool {
       guard clock.now < end, (try? grammar.text(program).write(toFile: path, atomically: true, encoding: .utf8)) != nil,
         let result = try? LibraryTask(.program, path).run(library, program: self.program, seconds: min(seconds, 10))

@@ -180,12 +180,13 @@ extension Check {
 
   private static func programs(_ functions: MallocFunctions) -> Check {
     Check("programs", "operation programs on up to four threads against the oracle; one that fails is made short") { context in
-      for index in 0..<context.share(of: programCount) {
-        if let failure = FuzzTarget.library(functions).run(program(seed: context.seed, index)) {
+      let (target, count) = (FuzzTarget.library(functions), context.share(of: programCount))
+      for index in 0..<count {
+        if let failure = target.run(program(seed: context.seed, index)) {
           return context.find("program \(index): \(failure)")
         }
         context.count(1)
-        context.advance(index, of: context.share(of: programCount))
+        context.advance(index, of: count)
       }
     }
   }
@@ -194,7 +195,7 @@ extension Check {
 
   /// The program of the check `programs` that has this number: up to a few hundred steps, none of them a misuse.
   static func program(seed: UInt64, _ index: Int) -> [Step] {
-    let grammar = FuzzTarget.library(.ashlar).grammar
+    let grammar = FuzzTarget.libraryGrammar
     var generator = SeededGenerator(seed: seed, part: "programs", index: index)
     var program: [Step] = []
     for _ in 0..<60 { program = grammar.mutated(program, using: &generator) }

@@ -9,13 +9,13 @@ public struct MisuseCase: Sendable, CustomStringConvertible {
     case reallocate
     case usableSize = "usable size"
 
-    func perform(_ pointer: UnsafeMutableRawPointer) {
-      let pool = PoolAllocator()
+    /// Does it through an interface of the allocator; `size` is for what takes one.
+    func perform(_ pointer: UnsafeMutableRawPointer, size: Int = 1, on subject: any Subject = SwiftSubject()) {
       switch self {
-      case .free: pool.deallocate(pointer)
-      case .sizedFree: pool.deallocate(pointer, size: 1)
-      case .reallocate: _ = try? pool.reallocate(pointer, size: 100)
-      case .usableSize: _ = pool.usableSize(of: pointer)
+      case .free: subject.free(pointer)
+      case .sizedFree: subject.free(pointer, size: size)
+      case .reallocate: _ = subject.reallocate(pointer, size: size)
+      case .usableSize: _ = subject.usableSize(pointer)
       }
     }
   }

@@ -135,14 +135,7 @@ final class MisuseTrial: @unchecked Sendable {
   /// Bytes of a piece that are filled.
   private static func filled(_ size: Int) -> Int { min(size, 16 << 10) }
 
-  private func position(_ address: UInt) -> Int {
-    var (low, high) = (0, owned.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if owned[middle].start < address { low = middle + 1 } else { high = middle }
-    }
-    return low
-  }
+  private func position(_ address: UInt) -> Int { owned.partitioningIndex { $0.start >= address } }
 
   private func overlaps(_ start: UnsafeMutableRawPointer, _ size: Int) -> Bool {
     let (begin, index) = (UInt(bitPattern: start), position(UInt(bitPattern: start)))

@@ -147,15 +147,7 @@ public struct Oracle {
   }
 
   /// The position of the first live block at or above an address.
-  private func position(of address: UInt) -> Int {
-    var low = 0
-    var high = live.count
-    while low < high {
-      let middle = (low + high) / 2
-      if live[middle].address < address { low = middle + 1 } else { high = middle }
-    }
-    return low
-  }
+  private func position(of address: UInt) -> Int { live.partitioningIndex { $0.address >= address } }
 
   /// Adds a finding of the caller's own.
   mutating func note(_ text: String) { find(text) }

@@ -21,7 +21,6 @@ public struct Grammar: Sendable {
     let keyword: String
     let kind: Kind
 
-    static func slot(below limit: Int) -> Parameter { Parameter(keyword: "", kind: .number(below: limit)) }
     static func number(_ keyword: String = "", below limit: Int) -> Parameter { Parameter(keyword: keyword, kind: .number(below: limit)) }
     static func bits(_ keyword: String, _ bits: Int) -> Parameter { Parameter(keyword: keyword, kind: .bits(bits)) }
     static func power(_ keyword: String, exponents: Int) -> Parameter { Parameter(keyword: keyword, kind: .power(exponents: exponents)) }
@@ -93,9 +92,6 @@ extension Grammar {
     }
     return bytes
   }
-
-  /// Whether every verb of a program has a byte form.
-  public func hasBytes(_ program: [Step]) -> Bool { program.allSatisfy { codes.contains($0.verb) } }
 
   private func step(_ reader: inout ByteReader) -> Step? {
     guard let code = reader.number(below: codes.count) else { return nil }

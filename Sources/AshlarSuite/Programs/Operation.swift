@@ -31,10 +31,10 @@ public enum Operation: Int, CaseIterable, Sendable {
     switch self {
     case .allocate:
       Grammar.Verb(
-        "allocate", .slot(below: Self.slots), .bits("size", 31), .power("alignment", exponents: 24), .flag("zeroed"))
-    case .reallocate: Grammar.Verb("reallocate", .slot(below: Self.slots), .bits("size", 31))
-    case .free: Grammar.Verb("free", .slot(below: Self.slots), .flag("sized"))
-    case .measure: Grammar.Verb("measure", .slot(below: Self.slots))
+        "allocate", .number(below: Self.slots), .bits("size", 31), .power("alignment", exponents: 24), .flag("zeroed"))
+    case .reallocate: Grammar.Verb("reallocate", .number(below: Self.slots), .bits("size", 31))
+    case .free: Grammar.Verb("free", .number(below: Self.slots), .flag("sized"))
+    case .measure: Grammar.Verb("measure", .number(below: Self.slots))
     case .verify: Grammar.Verb("verify")
     case .check: Grammar.Verb("check")
     case .trim: Grammar.Verb("trim")
@@ -42,9 +42,9 @@ public enum Operation: Int, CaseIterable, Sendable {
     case .thread: Grammar.Verb("thread", .number(below: Self.threads))
     case .endThread: Grammar.Verb("end-thread", .number(below: Self.threads))
     case .misuse:
-      Grammar.Verb("misuse", .slot(below: Self.slots), .word(MisuseCase.Act.allCases.map(\.word)), .word(Mistake.allCases.map(\.rawValue)))
-    case .probe: Grammar.Verb("probe", .slot(below: Self.slots), .bits("offset", 12), .flag("before"))
-    case .damage: Grammar.Verb("damage", .slot(below: Self.slots), .word(Harm.allCases.map(\.rawValue)))
+      Grammar.Verb("misuse", .number(below: Self.slots), .word(MisuseCase.Act.allCases.map(\.word)), .word(Mistake.allCases.map(\.rawValue)))
+    case .probe: Grammar.Verb("probe", .number(below: Self.slots), .bits("offset", 12), .flag("before"))
+    case .damage: Grammar.Verb("damage", .number(below: Self.slots), .word(Harm.allCases.map(\.rawValue)))
     case .guards: Grammar.Verb("guards", .number("canaries", below: 9), .number("pages", below: 9))
     case .fail: Grammar.Verb("fail", .number("call", below: 128), .flag("onwards"))
     case .track: Grammar.Verb("track", .flag("on"))
@@ -74,15 +74,19 @@ enum Mistake: String, CaseIterable, Sendable {
   case lastOfAll = "last-granule-of-all"
 
   /// Who can provide a pointer that is nothing of ours.
-  var stranger: Victim? {
+  var stranger: Victim? { Self.strangers[self] }
+
+  // Looked up in every step of a fuzzer's program.
+  private static let strangers: [Mistake: Victim] = {
     let names: [Mistake: String] = [
       .stack: "an address on the stack", .library: "a block of the C library", .function: "a function",
       .variable: "a static variable", .unmapped: "a page that is not mapped",
       .behindRegion: "the first address behind the region", .one: "address 1", .sixteen: "address 16",
       .middle: "the middle of the address space", .last: "the last address", .lastOfAll: "the last granule",
     ]
-    return names[self].map { name in Victim.foreign.first { $0.name == name }! }
-  }
+    let victims = Victim.foreign
+    return names.mapValues { name in victims.first { $0.name == name }! }
+  }()
 }
 
 /// How a guarded block is damaged.
@@ -96,14 +100,4 @@ enum Harm: String, CaseIterable, Sendable {
 
 extension MisuseCase.Act {
   var word: String { rawValue.split(separator: " ").joined(separator: "-") }
-
-  /// Does it through an interface of the allocator.
-  func perform(_ pointer: UnsafeMutableRawPointer, size: Int, on subject: any Subject) {
-    switch self {
-    case .free: subject.free(pointer)
-    case .sizedFree: subject.free(pointer, size: size)
-    case .reallocate: _ = subject.reallocate(pointer, size: size)
-    case .usableSize: _ = subject.usableSize(pointer)
-    }
-  }
 }

@@ -71,14 +71,11 @@ package final class OwnLayers: Layers<HardwareMemory> {
 }
 
 private final class OwnMemory: StateMemory {
-  private var pieces: [UnsafeMutableRawPointer] = []
+  private var pieces: [ZeroedMemory] = []
 
   func take(_ bytes: Int, _ name: String) -> UnsafeMutableRawPointer {
-    let piece = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-    piece.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    let piece = ZeroedMemory(bytes: bytes)
     pieces.append(piece)
-    return piece
+    return piece.start
   }
-
-  deinit { pieces.forEach { $0.deallocate() } }
 }

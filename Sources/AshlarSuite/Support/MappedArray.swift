@@ -27,6 +27,16 @@ public final class MappedArray<Element: BitwiseCopyable>: RandomAccessCollection
     }
   }
 
+  /// Where the elements begin of which `belongs` holds; it holds of none before one of which it does not. O(log count).
+  func partitioningIndex(where belongs: (Element) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if belongs(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
+  }
+
   func append(_ element: Element) { insert(element, at: count) }
 
   func insert(_ element: Element, at index: Int) {

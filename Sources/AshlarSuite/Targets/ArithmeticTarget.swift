@@ -8,7 +8,7 @@ extension FuzzTarget {
     case malloc, calloc, realloc, reallocarray, alignedAlloc, posixMemalign, free
 
     var verb: Grammar.Verb {
-      let slot = Grammar.Parameter.slot(below: ArithmeticRunner.slots)
+      let slot = Grammar.Parameter.number(below: ArithmeticRunner.slots)
       let (count, size, alignment) = (Grammar.Parameter.bits("count", 64), Grammar.Parameter.bits("size", 64), Grammar.Parameter.bits("alignment", 64))
       return switch self {
       case .malloc: Grammar.Verb("malloc", slot, size)

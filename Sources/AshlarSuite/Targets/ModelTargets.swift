@@ -3,7 +3,7 @@ import ScheduleExplorer
 
 // Shipped lock-free code under schedules that are taken from the input.
 extension FuzzTarget {
-  private static let choices = Grammar.Parameter.slot(below: 256)
+  private static let choices = Grammar.Parameter.number(below: 256)
 
   /// The threads' choices, each a step of its own: what a fuzzer finds worth keeping, it can move and repeat.
   private static func plan(_ choices: [UInt8]) -> Plan {

@@ -13,12 +13,13 @@ extension FuzzTarget {
 
   private static func usual(_ others: [Operation: Int]) -> Grammar { Operation.grammar(usual.merging(others) { $1 }) }
 
-  /// Operation programs on another allocator, without what is only Ashlar's to know.
+  /// Without what is only Ashlar's to know.
+  static let libraryGrammar = Operation.grammar(
+    [.allocate: 8, .reallocate: 3, .free: 6, .measure: 1, .verify: 1, .trim: 1, .thread: 2, .endThread: 1])
+
+  /// Operation programs on another allocator.
   static func library(_ functions: MallocFunctions) -> FuzzTarget {
-    FuzzTarget(
-      "library", "operation programs on another allocator",
-      Operation.grammar([.allocate: 8, .reallocate: 3, .free: 6, .measure: 1, .verify: 1, .trim: 1, .thread: 2, .endThread: 1]),
-      on: CSubject(functions))
+    FuzzTarget("library", "operation programs on another allocator", libraryGrammar, on: CSubject(functions))
   }
 
   static let operations = FuzzTarget(

@@ -1,8 +1,8 @@
 /// Zeroed memory for the state of a layer under test, released with its owner.
-final class ZeroedMemory {
-  let start: UnsafeMutableRawPointer
+package final class ZeroedMemory {
+  package let start: UnsafeMutableRawPointer
 
-  init(bytes: Int) {
+  package init(bytes: Int) {
     start = .allocate(byteCount: bytes, alignment: 64)
     start.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
   }
