@@ -47,7 +47,7 @@ import Testing
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
       let block = ashlarMalloc(700 << 10)
       ashlarFree(block)
-      ProcessHeap.shared!.pointee.reclaim()
+      ProcessHeap.shared!.reclaim()
       ashlarFree(block)
     }
     #expect(line(result)
@@ -107,8 +107,7 @@ import Testing
       let block = ashlarMalloc(64)!
       ashlarFree(block)
       let bin = ThreadCache<HardwareMemory>.current.bin(SizeClass(holding: 64))
-      bin[bin.count] = UInt(bitPattern: block)
-      bin.count += 1
+      bin.push(ProcessHeap.ready.region.tagAddress(of: BlockBase(address: UInt(bitPattern: block))), to: bin.count)
       _ = ashlarMalloc(64)
       _ = ashlarMalloc(64)
     }

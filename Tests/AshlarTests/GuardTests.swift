@@ -168,7 +168,7 @@ import Testing
       for _ in 0..<rounds {
         let block = try pool.allocate(size: 48)
         // 48 B is a class of its own; only a guarded block has exactly what was asked for elsewhere.
-        if ProcessHeap.ready.pointee.guardRecord(UserPointer(block)) != nil { taken += 1 }
+        if ProcessHeap.ready.guardRecord(UserPointer(block)) != nil { taken += 1 }
         pool.deallocate(block)
       }
       precondition(taken > 280 && taken < 520, "\(taken) of \(rounds)")
@@ -186,7 +186,7 @@ import Testing
       let start = System.milliseconds
       for _ in 0..<200_000 { PoolAllocator().deallocate(try PoolAllocator().allocate(size: 48)) }
       let milliseconds = Int(System.milliseconds - start)
-      let samples = ProcessHeap.ready.pointee.policy.pageSamples
+      let samples = ProcessHeap.ready.policy.pageSamples
       precondition(samples > 0 && samples <= milliseconds + 1, "\(samples) samples in \(milliseconds) ms")
       precondition(PoolAllocator().statistics().total.allocations == 200_000)
     }

@@ -125,7 +125,7 @@ import Testing
     defer { DefaultAllocator.current = PoolAllocator() }
     let system = DefaultAllocator.current
     let block = try system.allocateZeroed(size: 1000, alignment: 256)
-    #expect(UInt(bitPattern: block) % 256 == 0 && !ProcessHeap.shared!.pointee.region.contains(UInt(bitPattern: block)))
+    #expect(UInt(bitPattern: block) % 256 == 0 && !ProcessHeap.shared!.region.contains(UInt(bitPattern: block)))
     let moved = try system.reallocate(block, size: 5000)
     #expect(moved.load(fromByteOffset: 999, as: UInt8.self) == 0 && system.usableSize(of: moved) >= 5000)
     system.deallocate(moved, size: 5000)

@@ -112,7 +112,7 @@ import Testing
         }
       }
       var caches = 0
-      ProcessHeap.ready.pointee.registry.visit { _ in caches += 1; return true }
+      ProcessHeap.ready.registry.visit { _ in caches += 1; return true }
       precondition(caches <= 8, "\(caches) caches for 4 threads at once")
       precondition(PoolAllocator().statistics().total.liveBlocks == 0 && PoolAllocator().checkInvariants())
     }

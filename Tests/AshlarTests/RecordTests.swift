@@ -53,31 +53,29 @@ import Testing
 
   @Test func `the empty cache has nothing and takes nothing`() {
     let empty = ThreadCache<HardwareMemory>(ashlar_no_cache())
-    for size: UInt in 0...1024 { #expect(empty.bin(routing: size).count == 0) }
-    for value in 0...255 { #expect(empty.bin(routing: Tag(UInt8(value))).capacity == 0) }
-    // The C struct reaches exactly as far as the routes do.
-    #expect(MemoryLayout<ashlar_empty_cache>.size == 2688)
+    for size: UInt in 0...1024 { #expect(!empty.serves(size)) }
+    #expect(empty.bin(at: 0).room == nil)
+    for index in 0..<SizeClass.count {
+      let bin = empty.bin(SizeClass(index: index))
+      #expect(bin.count == 0 && bin.room == nil && !bin.isOpen)
+    }
+    // It lies in C's memory.
+    #expect(ThreadCache<HardwareMemory>.bytes == ASHLAR_CACHE_BYTES)
   }
 
-  @Test func `routes lead to the bin of the class, or nowhere`() {
-    let memory = ZeroedMemory(bytes: ThreadCache<HardwareMemory>.bytes)
-    let cache = ThreadCache<HardwareMemory>(memory.start)
-    cache.lay { 2 * $0.batch }
-    for open in [true, false, true] {
-      cache.setRoutes(open: open)
-      for size: UInt in 0...1024 {
-        let expected = cache.bin(SizeClass(holding: Int(size))).address
-        #expect((cache.bin(routing: size).address == expected) == open)
-      }
-      for value in 0...255 {
-        let tag = Tag(UInt8(value))
-        guard tag.isLive, let sizeClass = tag.sizeClass else {
-          #expect(cache.bin(routing: tag).capacity == 0)
-          continue
-        }
-        #expect((cache.bin(routing: tag).address == cache.bin(sizeClass).address) == open)
-      }
+  @Test(arguments: [16, 100, 4096, 128 << 10, 1 << 20])
+  func `the pages of a slab lead to the bin of its class, and nowhere once it is closed`(size: Int) throws {
+    let fixture = OwnLayers(mebibytes: 8)
+    let sizeClass = SizeClass(holding: size)
+    let block = try #require(fixture.blocks(sizeClass, 1).first)
+    let first = fixture.region.page(of: block)
+    func routes() -> [UInt] {
+      (0..<RegionLayout.pagesPerUnit).map { HardwareMemory.load(fixture.region.route(ofPage: first / 16 * 16 + $0)) }
     }
+    let pages = 1 << sizeClass.slabOrder
+    #expect(routes().filter { $0 == UInt(BinLayout.offset(of: sizeClass)) }.count == pages && routes().filter { $0 != 0 }.count == pages)
+    #expect(HardwareMemory.load(fixture.region.route(ofPage: first)) != 0)
+    #expect(fixture.giveBack(sizeClass, [block]) == nil && routes().allSatisfy { $0 == 0 })
   }
 
   @Test func `a full magazine travels through the stack of its class`() throws {
@@ -85,9 +83,9 @@ import Testing
     let sizeClass = SizeClass(holding: 100)
     let blocks = fixture.blocks(sizeClass, 64)
     let magazine = try #require(fixture.depots.takeEmpty())
-    magazine.fill(64) { blocks[$0] }
+    magazine.fill(64) { fixture.tag(blocks[$0]) }
     #expect(fixture.depots.put(magazine, sizeClass) == 1 && fixture.depots.blockCount(sizeClass) == 64)
-    #expect(fixture.depots.holds(BlockBase(address: blocks[63]), sizeClass))
+    #expect(fixture.depots.holds(fixture.tag(blocks[63]), sizeClass))
     #expect(fixture.depots.take(SizeClass(holding: 200)) == nil)
     let taken = try #require(fixture.depots.take(sizeClass))
     #expect(taken.address == magazine.address && fixture.depots.blockCount(sizeClass) == 0)

@@ -36,7 +36,7 @@ import Testing
     await #expect(processExitsWith: .success) {
       clearenv()
       let block = PoolAllocator().allocateIfPossible(size: 100)
-      precondition(block != nil && ProcessHeap.ready.pointee.switches.region == Switches.fromEnvironment().region)
+      precondition(block != nil && ProcessHeap.ready.switches.region == Switches.fromEnvironment().region)
     }
   }
 

@@ -63,7 +63,7 @@ import Testing
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       let division = BlockDivision(sizeClass)
-      for block in 0..<sizeClass.slabBlocks { #expect(division.index(block * sizeClass.size) == block, "class \(index), block \(block)") }
+      for block in 0..<sizeClass.slabBlocks { #expect(division.index(block * sizeClass.granules) == block, "class \(index), block \(block)") }
     }
   }
 }

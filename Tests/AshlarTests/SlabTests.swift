@@ -12,7 +12,7 @@ import Testing
     slab.open(for: sizeClass)
     let count = slab.blockCount
     var blocks: [UInt] = []
-    #expect(slab.take(count + 1, { blocks.append($0) }) == count && blocks.count == count && slab.homeCount == 0)
+    #expect(slab.take(count + 1, { blocks.append(fixture.region.block(taggedAt: $0).address) }) == count && blocks.count == count && slab.homeCount == 0)
     let start = fixture.region.address(ofPage: slab.page)
     for number in 0..<count {
       #expect(blocks[number] == start + UInt(number * sizeClass.size))
@@ -20,10 +20,29 @@ import Testing
     }
     #expect(blocks[count - 1] + UInt(sizeClass.size) <= start + UInt(slab.pages.count * RegionLayout.pageBytes))
     for number in (0..<count).shuffled() {
-      let block = BlockBase(address: blocks[number])
-      #expect(!slab.isHome(block) && slab.giveBack(block, division) && slab.isHome(block) && !slab.giveBack(block, division))
+      let block = fixture.tag(blocks[number])
+      func comesHome() -> Bool { slab.giveBack(7..<8, division) { _ in block } == 8 }
+      #expect(!slab.isHome(block) && comesHome() && slab.isHome(block) && !comesHome())
     }
     #expect(slab.isEmpty && slab.checkInvariants())
+  }
+
+  @Test func `blocks come home in stretches, up to the first that is no block of the slab or can't come home`() throws {
+    let fixture = OwnLayers(mebibytes: 4)
+    let sizeClass = SizeClass(holding: 100)
+    let (division, all) = (BlockDivision(sizeClass), sizeClass.slabBlocks)
+    let blocks = fixture.blocks(sizeClass, all + 8).map(fixture.tag)
+    let slab = Slab<HardwareMemory>(region: fixture.region, containing: fixture.region.page(of: fixture.region.block(taggedAt: blocks[0]).address))
+    func giveBack(_ order: [Int], from first: Int = 0) -> Int { slab.giveBack(first..<order.count, division) { blocks[order[$0]] } }
+    // In any order, over words of the bitmap that lie apart; the fourth is of another slab.
+    #expect(giveBack([300, 2, 130, all + 1, 3]) == 3 && slab.homeCount == 3)
+    // One that is home already stops a stretch, wherever it stands, and so does one that is live.
+    #expect(giveBack([2]) == 0 && giveBack([5, 6, 300, 7]) == 2 && giveBack([9, 5, 6], from: 1) == 1 && slab.homeCount == 5)
+    HardwareMemory.store(Tag.free(sizeClass).live.value, to: blocks[20].byte)
+    #expect(giveBack([19, 20, 21]) == 1 && slab.homeCount == 6)
+    // What is taken next begins at the lowest.
+    var taken: [TagAddress] = []
+    #expect(slab.take(2) { taken.append($0) } == 2 && taken == [blocks[2], blocks[5]] && slab.checkInvariants())
   }
 
   @Test func `an empty slab of one class serves another`() {

@@ -68,7 +68,12 @@ package enum HardwareMemory {
     word.atomic.pointee.bitwiseAnd(bits, ordering: .acquiringAndReleasing).oldValue
   }
   @inline(__always)
-  package static func count(_ word: SharedWord) -> Bool { ashlar_count(word.address) != 0 }
+  @discardableResult
+  package static func addReportingCarry(_ value: UInt, to word: SharedWord) -> Bool { ashlar_add_carry(word.address, value) != 0 }
+  @inline(__always)
+  package static func loadLow(_ word: SharedWord) -> UInt { ashlar_low_half(word.address) }
+  @inline(__always)
+  package static func isBelow(_ value: UInt, _ word: SharedWord) -> Bool { ashlar_is_below(value, word.address) != 0 }
 
   @inline(__always)
   package static func loadPair(_ pair: SharedPair, _: MemoryOrder) -> (first: UInt, second: UInt) {
@@ -91,10 +96,9 @@ package enum HardwareMemory {
   @inline(__always)
   package static func store(_ value: UInt8, to byte: SharedByte) { byte.address.pointee = value }
   @inline(__always)
+  @discardableResult
   package static func addReportingCarry(_ value: UInt8, to byte: SharedByte) -> Bool {
-    let (sum, carry) = byte.address.pointee.addingReportingOverflow(value)
-    byte.address.pointee = sum
-    return carry
+    ashlar_add_byte_carry(byte.address, value) != 0
   }
   @inline(__always)
   package static func compareExchange(_ byte: SharedByte, expected: UInt8, desired: UInt8) -> Bool {

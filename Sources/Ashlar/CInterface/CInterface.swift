@@ -13,15 +13,14 @@ private let EINVAL: Int32 = 22
 @c(ashlar_malloc)
 public func ashlarMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
   HotPath<HardwareMemory>.allocate(
-    size, larger: { largerMalloc(size) }, otherwise: { slowMalloc(size) },
-    twice: { mallocAfterHandingOutTwice(size, $0) })
+    size, larger: { largerMalloc(size) }, otherwise: { slowMalloc(size) }, live: { mallocAfterRestoring(size, $0.value) })
 }
 
 @inline(never)
 @c(internal_ashlar_malloc_larger)
 func largerMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
   HotPath<HardwareMemory>.allocateLarger(
-    size, otherwise: { slowMalloc(size) }, twice: { mallocAfterHandingOutTwice(size, $0) })
+    size, otherwise: { slowMalloc(size) }, live: { mallocAfterRestoring(size, $0.value) })
 }
 
 /// Takes a block back; null is nothing to do. Leaves errno alone. O(1).
@@ -40,20 +39,20 @@ func slowMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 @c(internal_ashlar_free)
 func slowFree(_ pointer: UnsafeMutableRawPointer?) {
   guard pointer != nil, let heap = ProcessHeap.shared else { return }
-  heap.pointee.free(UserPointer(pointer), site: Site(caller: ashlar_caller()))
+  heap.free(UserPointer(pointer), site: Site(caller: ashlar_caller()))
 }
 
 @inline(never)
-@c(internal_ashlar_malloc_after_twice)
-func mallocAfterHandingOutTwice(_ size: UInt, _ address: UInt) -> UnsafeMutableRawPointer? {
-  ProcessHeap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+@c(internal_ashlar_malloc_after_restoring)
+func mallocAfterRestoring(_ size: UInt, _ tag: UInt) -> UnsafeMutableRawPointer? {
+  ProcessHeap.ready.restore(live: TagAddress(tag))
   return slowMalloc(size)
 }
 
 // Sizes above the largest Int come in as negative ones, which no request can have.
 @inline(__always)
 func allocateOrErrno(_ request: Request, _ caller: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  guard let user = ProcessHeap.shared?.pointee.allocate(request, site: Site(caller: caller)) else {
+  guard let user = ProcessHeap.shared?.allocate(request, site: Site(caller: caller)) else {
     ashlar_os_set_errno(ENOMEM)
     return nil
   }
@@ -65,14 +64,14 @@ func allocateOrErrno(_ request: Request, _ caller: UnsafeMutableRawPointer?) -> 
 public func ashlarCalloc(_ count: UInt, _ size: UInt) -> UnsafeMutableRawPointer? {
   let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
   guard !overflow else { return outOfMemory() }
-  guard let block = HotPath<HardwareMemory>.allocate(bytes, larger: { nil }, otherwise: { nil }, twice: refuse)
+  guard let block = HotPath<HardwareMemory>.allocate(bytes, larger: { nil }, otherwise: { nil }, live: restore)
   else { return slowCalloc(bytes, ashlar_caller()) }
   block.initializeMemory(as: UInt8.self, repeating: 0, count: Int(bitPattern: bytes))
   return block
 }
 
-private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
-  ProcessHeap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+private func restore(_ tag: TagAddress) -> UnsafeMutableRawPointer? {
+  ProcessHeap.ready.restore(live: tag)
   return nil
 }
 
@@ -102,7 +101,7 @@ private func resized(
 ) -> UnsafeMutableRawPointer? {
   guard let heap = ProcessHeap.shared else { return outOfMemory() }
   let request = Request(size: Int(bitPattern: size))
-  switch heap.pointee.reallocate(UserPointer(pointer), request, site: Site(caller: caller)) {
+  switch heap.reallocate(UserPointer(pointer), request, site: Site(caller: caller)) {
   case .done(let user): return user.raw
   case .outOfMemory: return outOfMemory()
   case .invalid:
@@ -131,7 +130,7 @@ private func aligned(
     return nil
   }
   let request = Request(size: Int(bitPattern: size), alignment: alignment.value)
-  guard let user = ProcessHeap.shared?.pointee.allocate(request, site: Site(caller: caller)) else {
+  guard let user = ProcessHeap.shared?.allocate(request, site: Site(caller: caller)) else {
     error = ENOMEM
     return nil
   }
@@ -195,7 +194,7 @@ public func ashlarPvalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 @c(ashlar_free_sized)
 public func ashlarFreeSized(_ pointer: UnsafeMutableRawPointer?, _ size: UInt) {
   guard pointer != nil, let heap = ProcessHeap.shared else { return }
-  heap.pointee.free(
+  heap.free(
     UserPointer(pointer), size: Int(bitPattern: size), operation: .sizedFree, site: Site(caller: ashlar_caller()))
 }
 
@@ -210,7 +209,7 @@ public func ashlarFreeAlignedSized(_ pointer: UnsafeMutableRawPointer?, _ alignm
 @c(ashlar_malloc_usable_size)
 public func ashlarMallocUsableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt {
   guard pointer != nil, let heap = ProcessHeap.shared else { return 0 }
-  return UInt(bitPattern: heap.pointee.usableSize(UserPointer(pointer)))
+  return UInt(bitPattern: heap.usableSize(UserPointer(pointer)))
 }
 
 /// Gives free pages back to the system. `pad` is ignored.
@@ -218,7 +217,7 @@ public func ashlarMallocUsableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt 
 /// - Returns: 1, as the C library does when it has given memory back.
 @c(ashlar_malloc_trim)
 public func ashlarMallocTrim(_ pad: UInt) -> Int32 {
-  ProcessHeap.shared?.pointee.trim()
+  ProcessHeap.shared?.trim()
   return 1
 }
 
@@ -232,26 +231,26 @@ public func ashlarSetFaultHandler(_ handler: ashlar_fault_handler?) { Fault.hand
 @c(ashlar_check_invariants)
 public func ashlarCheckInvariants() -> Int32 {
   guard let heap = ProcessHeap.shared else { return 1 }
-  return heap.pointee.checkInvariants() ? 1 : 0
+  return heap.checkInvariants() ? 1 : 0
 }
 
 /// Guards one block in `canaries` with a header and a canary, and puts one in `pages` before an inaccessible page; 0 is
 /// for none, 1 for all.
 @c(ashlar_guard)
 public func ashlarGuard(_ canaries: UInt32, _ pages: UInt32) {
-  ProcessHeap.shared?.pointee.setGuards(canaries: Int(canaries), pages: Int(pages))
+  ProcessHeap.shared?.setGuards(canaries: Int(canaries), pages: Int(pages))
 }
 
 /// Prints the counters of each level and class in use to standard error.
 @c(ashlar_print_statistics)
-public func ashlarPrintStatistics() { ProcessHeap.shared?.pointee.printStatistics() }
+public func ashlarPrintStatistics() { ProcessHeap.shared?.printStatistics() }
 
 /// Switches the recording of allocation sites on (1) or off (0).
 @c(ashlar_track)
-public func ashlarTrack(_ on: Int32) { ProcessHeap.shared?.pointee.setTracking(on != 0) }
+public func ashlarTrack(_ on: Int32) { ProcessHeap.shared?.setTracking(on != 0) }
 
 /// Prints live blocks grouped by site to standard error.
 ///
 /// - Returns: how many blocks allocated while tracking was on are live.
 @c(ashlar_report_leaks)
-public func ashlarReportLeaks() -> UInt { UInt(bitPattern: ProcessHeap.shared?.pointee.tracker.report() ?? 0) }
+public func ashlarReportLeaks() -> UInt { UInt(bitPattern: ProcessHeap.shared?.tracker.report() ?? 0) }

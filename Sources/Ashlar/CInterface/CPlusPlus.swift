@@ -8,20 +8,20 @@
   @c(ashlar_new)
   public func ashlarNew(_ size: UInt) -> UnsafeMutableRawPointer? {
     HotPath<HardwareMemory>.allocate(
-      size, larger: { largerNew(size) }, otherwise: { slowNew(size, ashlar_caller()) }, twice: { newAfterHandingOutTwice(size, $0) })
+      size, larger: { largerNew(size) }, otherwise: { slowNew(size, ashlar_caller()) }, live: { newAfterRestoring(size, $0.value) })
   }
 
   @inline(never)
   @c(internal_ashlar_new_larger)
   func largerNew(_ size: UInt) -> UnsafeMutableRawPointer? {
     HotPath<HardwareMemory>.allocateLarger(
-      size, otherwise: { slowNew(size, ashlar_caller()) }, twice: { newAfterHandingOutTwice(size, $0) })
+      size, otherwise: { slowNew(size, ashlar_caller()) }, live: { newAfterRestoring(size, $0.value) })
   }
 
   @inline(never)
-  @c(internal_ashlar_new_after_twice)
-  func newAfterHandingOutTwice(_ size: UInt, _ address: UInt) -> UnsafeMutableRawPointer? {
-    ProcessHeap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+  @c(internal_ashlar_new_after_restoring)
+  func newAfterRestoring(_ size: UInt, _ tag: UInt) -> UnsafeMutableRawPointer? {
+    ProcessHeap.ready.restore(live: TagAddress(tag))
     return slowNew(size, ashlar_caller())
   }
 

@@ -3,7 +3,7 @@
 /// A thread that ends leaves its cache, emptied, for the next one that begins; so there are never more caches than
 /// there were threads at once, and a reader may walk the list at any time without a lock.
 package struct CacheRegistry<Memory: SharedMemory> {
-  // Words: lock, first cache, 1 while routes are closed.
+  // Words: lock, first cache, 1 while the hot path is closed.
   private let state: PlainPointer<Memory, UInt>
   private let metadata: MetadataMemory<Memory>
 
@@ -28,7 +28,7 @@ package struct CacheRegistry<Memory: SharedMemory> {
       guard let memory = metadata.take(ThreadCache<Memory>.bytes) else { return nil }
       let cache = ThreadCache<Memory>(memory)
       cache.lay(capacity: capacity)
-      cache.setRoutes(open: state[2] == 0)
+      cache.setOpen(state[2] == 0)
       Memory.store(1, to: cache.owned)
       Memory.store(Memory.load(first), to: cache.nextCache)
       Memory.storeReleasing(UInt(bitPattern: memory), to: first)
@@ -50,12 +50,12 @@ package struct CacheRegistry<Memory: SharedMemory> {
 
   /// Opens the hot path of every thread, or closes it, now and for threads to come. `isOpen` is asked under the lock, so
   /// that of two changes at once the later one stands.
-  package func setRoutes(_ isOpen: () -> Bool) {
+  package func setOpen(_ isOpen: () -> Bool) {
     lock.withLock {
       let open = isOpen()
       state[2] = open ? 0 : 1
       visit { cache in
-        cache.setRoutes(open: open)
+        cache.setOpen(open)
         return true
       }
     }

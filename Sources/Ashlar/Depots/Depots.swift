@@ -66,8 +66,8 @@ package struct Depots<Memory: SharedMemory> {
 
   /// Sends every block of a class home. Answers one that was freed twice unseen, if there is one.
   @discardableResult
-  package func drain(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) -> BlockBase? {
-    var twice: BlockBase?
+  package func drain(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) -> TagAddress? {
+    var twice: TagAddress?
     while let magazine = take(sizeClass) {
       twice = slabs.giveBack(sizeClass, magazine.count) { magazine[$0] } ?? twice
       discard(magazine)
@@ -81,7 +81,7 @@ package struct Depots<Memory: SharedMemory> {
   }
 
   /// Whether a magazine on the stack holds a block; for reports, so the answer may be stale.
-  package func holds(_ block: BlockBase, _ sizeClass: SizeClass) -> Bool {
+  package func holds(_ block: TagAddress, _ sizeClass: SizeClass) -> Bool {
     var found = false
     full(sizeClass).visit { node in
       found = Magazine<Memory>(node).holds(block)

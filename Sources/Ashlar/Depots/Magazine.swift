@@ -20,20 +20,20 @@ package struct Magazine<Memory: SharedMemory> {
     nonmutating set { Memory.store(UInt(bitPattern: newValue), to: word(1)) }
   }
 
-  /// Address of a block; the first `count` are valid.
-  package subscript(index: Int) -> UInt {
-    get { Memory.load(word(8 + index)) }
-    nonmutating set { Memory.store(newValue, to: word(8 + index)) }
+  /// A block; the first `count` are valid.
+  package subscript(index: Int) -> TagAddress {
+    get { TagAddress(Memory.load(word(8 + index))) }
+    nonmutating set { Memory.store(newValue.value, to: word(8 + index)) }
   }
 
-  /// Fills an empty magazine with `count` blocks, whose addresses `block` answers by number.
-  package func fill(_ count: Int, _ block: (Int) -> UInt) {
+  /// Fills an empty magazine with `count` blocks, which `block` answers by number.
+  package func fill(_ count: Int, _ block: (Int) -> TagAddress) {
     for index in 0..<count { self[index] = block(index) }
     self.count = count
   }
 
-  package func holds(_ block: BlockBase) -> Bool {
-    for index in 0..<min(count, SizeClass.largestBatch) where self[index] == block.address { return true }
+  package func holds(_ block: TagAddress) -> Bool {
+    for index in 0..<min(count, SizeClass.largestBatch) where self[index] == block { return true }
     return false
   }
 }
@@ -47,14 +47,4 @@ package struct MagazineLinks: StackLinks {
   package func link(of node: UInt) -> SharedWord {
     SharedWord(UnsafeMutableRawPointer(bitPattern: node).unsafelyUnwrapped)
   }
-}
-
-extension SizeClass {
-  /// Slots of a magazine.
-  package static let largestBatch = 64
-
-  /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
-  ///
-  /// About 128 KiB worth, at least one and at most 64.
-  package var batch: Int { min(max((128 << 10) / size, 1), Self.largestBatch) }
 }

@@ -45,7 +45,11 @@ package struct Request {
 extension Heap {
   /// A block for a request, or nil when memory is out. Takes any route but the hot path.
   package func allocate(_ request: Request, site: @autoclosure () -> Site) -> UserPointer? {
-    guard let placement = request.placement else { return nil }
+    request.placement.flatMap { allocate(request, $0, site: site()) }
+  }
+
+  /// - Parameter placement: one that holds the request: usually its own.
+  func allocate(_ request: Request, _ placement: Request.Placement, site: @autoclosure () -> Site) -> UserPointer? {
     if let form = guardForm(request, placement), let user = allocateGuarded(form, request, site()) {
       if tracker.isEnabled { tracker.record(user, size: request.size, level: level(of: user) ?? .small, site: site()) }
       return user
@@ -93,67 +97,67 @@ extension Heap {
   // MARK: Small
 
   private func allocateSmall(_ sizeClass: SizeClass) -> BlockBase? {
-    while let address = takeSmall(sizeClass) ?? takeSmallAfterReclaiming(sizeClass) {
-      let block = BlockBase(address: address)
-      let tag = region.tag(at: address)
+    while let block = takeSmall(sizeClass) ?? takeSmallAfterReclaiming(sizeClass) {
+      let tag = Tag(Memory.load(block.byte))
       guard tag == .free(sizeClass) else {
         reportHandedOutTwice(block, sizeClass)
         continue
       }
-      region.setTag(tag.live, at: block)
-      return block
+      Memory.store(tag.live.value, to: block.byte)
+      return region.block(taggedAt: block)
     }
     return nil
   }
 
-  private func takeSmall(_ sizeClass: SizeClass) -> UInt? {
-    let cache = cacheOfThread()
-    guard let bin = cache?.bin(sizeClass), bin.capacity > 0 else { return takeUncached(sizeClass) }
-    if bin.count == 0 { refill(bin, sizeClass) }
+  private func takeSmall(_ sizeClass: SizeClass) -> TagAddress? {
+    guard let cache = cacheOfThread(), case let bin = cache.bin(sizeClass), bin.capacity > 0 else { return takeUncached(sizeClass) }
+    if bin.count == 0 { refill(bin, of: cache, sizeClass) }
     return bin.popUnsampled()
   }
 
   // What other magazines and bins of this thread hold may free a whole slab, or a unit.
-  private func takeSmallAfterReclaiming(_ sizeClass: SizeClass) -> UInt? {
+  private func takeSmallAfterReclaiming(_ sizeClass: SizeClass) -> TagAddress? {
     reclaim()
     return takeSmall(sizeClass)
   }
 
-  private func takeUncached(_ sizeClass: SizeClass) -> UInt? {
-    var address: UInt = 0
-    guard slabs.take(sizeClass, 1, { address = $0 }) == 1 else { return nil }
+  private func takeUncached(_ sizeClass: SizeClass) -> TagAddress? {
+    var taken: TagAddress?
+    guard slabs.take(sizeClass, 1, { taken = $0 }) == 1 else { return nil }
     counters.countUncached(sizeClass)
-    return address
+    return taken
   }
 
-  private func refill(_ bin: Bin<Memory>, _ sizeClass: SizeClass) {
+  private func refill(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass) {
     // All bins of a class have one capacity, and no magazine holds more than a bin does.
     if let magazine = depots.take(sizeClass) {
       for index in 0..<magazine.count { bin[UInt(index)] = magazine[index] }
       bin.count = UInt(magazine.count)
-      depots.discard(magazine)
+      cache.discard(magazine, to: depots)
     } else {
       var count: UInt = 0
-      _ = slabs.take(sizeClass, min(sizeClass.batch, Int(bin.capacity))) { address in
-        bin[count] = address
+      _ = slabs.take(sizeClass, min(sizeClass.batch, Int(bin.capacity))) { block in
+        bin[count] = block
         count += 1
       }
       bin.count = count
     }
   }
 
-  /// Undoes what the hot path did to the tag of a block that was live already, and reports it.
-  package func refuseHandingOutTwice(_ block: BlockBase) {
-    let tag = Tag(region.tag(at: block.address).value | Tag.liveBit)
-    region.setTag(tag, at: block)
-    if let sizeClass = tag.sizeClass { reportHandedOutTwice(block, sizeClass) }
+  /// Undoes what the hot path did to something that said live already: a block, which is reported, or the bottom of a bin
+  /// that was empty.
+  package func restore(live tag: TagAddress) {
+    guard region.contains(tag) else { return Bin<Memory>.restore(bottom: tag) }
+    let live = Tag(Memory.load(tag.byte)).live
+    Memory.store(live.value, to: tag.byte)
+    if let sizeClass = live.sizeClass { reportHandedOutTwice(tag, sizeClass) }
   }
 
   /// Reports a block that came out of a cache although it is live: it was freed by two threads at the same instant,
   /// neither of which could see it. It stays with the owner that it has.
-  package func reportHandedOutTwice(_ block: BlockBase, _ sizeClass: SizeClass) {
+  package func reportHandedOutTwice(_ tag: TagAddress, _ sizeClass: SizeClass) {
     Fault(
-      operation: .allocate, kind: .handedOutTwice, address: block.address, state: "live: found in a cache",
+      operation: .allocate, kind: .handedOutTwice, address: region.block(taggedAt: tag).address, state: "live: found in a cache",
       level: .small, blockSize: sizeClass.size, sizeClass: sizeClass.index
     ).report()
   }

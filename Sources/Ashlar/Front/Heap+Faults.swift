@@ -121,12 +121,13 @@ extension Heap {
 
   /// Where a free small block is. The caches and magazines of other threads may change while they are searched.
   private func whereabouts(_ block: BlockBase, _ sizeClass: SizeClass) -> StaticString {
-    if slabs.isHome(block, sizeClass) { return "already free: in its slab" }
-    if let cache = cacheIfAny(), cache.bin(sizeClass).holds(block) { return "already free: in this thread's cache" }
-    if depots.holds(block, sizeClass) { return "already free: in a global stack" }
+    let tag = region.tagAddress(of: block)
+    if slabs.isHome(tag, sizeClass) { return "already free: in its slab" }
+    if let cache = cacheIfAny(), cache.bin(sizeClass).holds(tag) { return "already free: in this thread's cache" }
+    if depots.holds(tag, sizeClass) { return "already free: in a global stack" }
     var state: StaticString = "already free: on its way between caches"
     registry.visit { cache in
-      guard cache.bin(sizeClass).holds(block) else { return true }
+      guard cache.bin(sizeClass).holds(tag) else { return true }
       state = "already free: in another thread's cache"
       return false
     }

@@ -37,27 +37,27 @@ extension Heap {
 
   /// Puts a block whose tag says free into the thread's cache, or where there is none, home.
   func stow(_ block: BlockBase, _ sizeClass: SizeClass) {
-    guard let bin = cacheOfThread()?.bin(sizeClass), bin.capacity > 0 else {
-      if let twice = slabs.giveBack(sizeClass, 1, { _ in block.address }) { reportHandedOutTwice(twice, sizeClass) }
+    let tag = region.tagAddress(of: block)
+    guard let cache = cacheOfThread(), case let bin = cache.bin(sizeClass), bin.capacity > 0 else {
+      if let twice = slabs.giveBack(sizeClass, 1, { _ in tag }) { reportHandedOutTwice(twice, sizeClass) }
       return
     }
     // Again if need be: a flush may report, and the handler may have freed what fills the bin.
-    while bin.count >= bin.capacity { flush(bin, sizeClass, Int(bin.capacity + 1) / 2) }
-    bin[bin.count] = block.address
-    bin.count += 1
+    while bin.isFull { flush(bin, of: cache, sizeClass, Int(bin.capacity + 1) / 2) }
+    bin.push(tag, to: bin.count)
   }
 
   /// Moves the `count` blocks that have been in the bin longest to the class's global stack.
-  func flush(_ bin: Bin<Memory>, _ sizeClass: SizeClass, _ count: Int) {
+  func flush(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when at least half of what it can bring is in it.
-    var twice: BlockBase?
-    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), let magazine = depots.takeEmpty() {
+    var twice: TagAddress?
+    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), let magazine = cache.takeEmpty(from: depots) {
       magazine.fill(leaving) { bin[UInt($0)] }
       // What is above the limit goes on to the slabs; the magazine on top is the one just used, so it stays.
       if depots.put(magazine, sizeClass) > depots.limit(sizeClass), let surplus = depots.take(sizeClass) {
         twice = slabs.giveBack(sizeClass, surplus.count) { surplus[$0] }
-        depots.discard(surplus)
+        cache.discard(surplus, to: depots)
       }
     } else {
       twice = slabs.giveBack(sizeClass, leaving) { bin[UInt($0)] }
@@ -72,8 +72,9 @@ extension Heap {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       let bin = cache.bin(sizeClass)
-      while bin.count > 0 { flush(bin, sizeClass, Int(bin.count)) }
+      while bin.count > 0 { flush(bin, of: cache, sizeClass, Int(bin.count)) }
     }
+    cache.discardSpare(to: depots)
   }
 
   // MARK: Medium

@@ -12,16 +12,16 @@ extension Heap {
     guard interval != 1 else { return admitted(policy.form(cacheOfThread()?.nextRandom() ?? 0), request) }
     guard let cache = interval == 0 ? cacheIfAny() : cacheOfThread() else { return nil }
     if cache.armedInterval != interval { cache.arm(interval: interval) }
-    guard interval != 0 else { return nil }
     if case .small(let sizeClass) = placement {
       let bin = cache.bin(sizeClass)
       guard bin.isDue else { return nil }
-      let form = admitted(policy.form(cache.nextRandom()), request)
+      purgeAged()
+      let form = interval == 0 ? nil : admitted(policy.form(cache.nextRandom()), request)
       // Who comes too often need not come so soon again: asking costs, too.
       cache.arm(bin, interval: form == nil ? Self.stretch * interval : interval)
       return form
     }
-    return cache.nextRandom() % interval == 0 ? admitted(policy.form(cache.nextRandom()), request) : nil
+    return interval != 0 && cache.nextRandom() % interval == 0 ? admitted(policy.form(cache.nextRandom()), request) : nil
   }
 
   private static var stretch: UInt { 64 }

@@ -20,7 +20,8 @@ extension Heap {
       if tracker.isEnabled { tracker.record(same, size: request.size, level: level(of: same) ?? found.level, site: site()) }
       return .done(same)
     }
-    guard let moved = allocate(request, site: site()) else { return .outOfMemory }
+    guard let placement = grownPlacement(request, from: found), let moved = allocate(request, placement, site: site())
+    else { return .outOfMemory }
     moved.raw.unsafelyUnwrapped.copyMemory(
       from: user.raw.unsafelyUnwrapped, byteCount: min(found.size, request.size))
     free(user, operation: .reallocate, site: site())
@@ -35,12 +36,25 @@ extension Heap {
       return wanted == held || (wanted.index < held.index && wanted.size * 2 >= held.size) ? user : nil
     case (.medium(let held), .medium(let wanted)):
       return held == wanted ? user : nil
+    case (.medium(order: 0), .small(let wanted)):
+      return Self.isRoomy(wanted) ? user : nil
     case (.direct, .direct):
       return resizeMapping(user, request)
     default:
       return nil
     }
   }
+
+  // What grows once is likely to grow again. From a quarter of a unit on it moves to a whole one, whose pages cost nothing
+  // until they are touched, and grows there in place.
+  private func grownPlacement(_ request: Request, from found: Found) -> Request.Placement? {
+    guard !switches.strict, case .small = found.place, case .small(let wanted) = request.placement,
+      request.size > found.size, Self.isRoomy(wanted)
+    else { return request.placement }
+    return .medium(order: 0)
+  }
+
+  private static func isRoomy(_ wanted: SizeClass) -> Bool { wanted.size >= RegionLayout.unitBytes / 4 }
 
   // Once the mapping has moved, its old address may be another thread's new block: the record goes first.
   private func resizeMapping(_ user: UserPointer, _ request: Request) -> UserPointer? {

@@ -6,23 +6,16 @@ package typealias ProcessHeap = Heap<HardwareMemory>
 extension Heap {
   /// The heap that `start` has made, which the caller knows to have succeeded.
   @inline(__always)
-  package static var ready: UnsafePointer<Heap> {
-    UnsafePointer(Memory.globals.pointee.heap.unsafelyUnwrapped.assumingMemoryBound(to: Heap.self))
-  }
+  package static var ready: Heap { Heap(Memory.globals.pointee.heap.unsafelyUnwrapped) }
 
   /// Makes a heap and shows it to the hot path; false when the system has no memory for one. One thread does it, once.
   package static func start(_ switches: Switches) -> Bool {
-    guard let memory = Memory.map(MemoryLayout<Heap>.size) else { return false }
-    guard let heap = Heap(switches: switches) else {
-      Memory.unmap(memory, MemoryLayout<Heap>.size)
-      return false
-    }
-    memory.initializeMemory(as: Heap.self, to: heap)
+    guard let heap = Heap(switches: switches) else { return false }
     let globals = Memory.globals
-    globals.pointee.heap = memory
+    globals.pointee.heap = heap.address
     globals.pointee.tags = heap.region.tags
-    globals.pointee.tags_by_address = UnsafeMutablePointer(
-      bitPattern: UInt(bitPattern: heap.region.tags) &- heap.region.base >> RegionLayout.granuleShift)
+    globals.pointee.routes = heap.region.routes
+    globals.pointee.blocks = heap.region.base &- UInt(bitPattern: heap.region.tags) &<< RegionLayout.granuleShift
     globals.pointee.region_base = heap.region.base
     // Last, and releasing: whoever sees a range that is not empty sees what lies in it.
     Memory.storeReleasing(
@@ -40,12 +33,12 @@ extension Heap where Memory == HardwareMemory {
   /// The process-wide heap, started by the first call; nil when the system has no memory to start it with (the next
   /// call tries again). Many threads may make the first call at once.
   @inline(__always)
-  package static var shared: UnsafePointer<Heap>? { lazyStart.isReady ? ready : started() }
+  package static var shared: Heap? { lazyStart.isReady ? ready : started() }
 
   @inline(never)
-  private static func started() -> UnsafePointer<Heap>? {
+  private static func started() -> Heap? {
     let isReady = lazyStart.ensure(
-      in: UInt(bitPattern: Int(ashlar_os_process())), start: startWithHooks, finish: { ready.pointee.finishStart() })
+      in: UInt(bitPattern: Int(ashlar_os_process())), start: startWithHooks, finish: { ready.finishStart() })
     return isReady ? ready : nil
   }
 
@@ -73,19 +66,19 @@ extension Heap where Memory == HardwareMemory {
       ashlar_hooks(
         thread_exit: { cache in
           guard let cache else { return }
-          ProcessHeap.ready.pointee.detach(ThreadCache(cache))
+          ProcessHeap.ready.detach(ThreadCache(cache))
         },
         before_fork: {
-          ProcessHeap.ready.pointee.beforeFork()
-          ProcessHeap.ready.pointee.forEachInnermostLock { $0.acquire() }
+          ProcessHeap.ready.beforeFork()
+          ProcessHeap.ready.forEachInnermostLock { $0.acquire() }
         },
         after_fork: { inChild in
-          ProcessHeap.ready.pointee.forEachInnermostLock { $0.release() }
-          ProcessHeap.ready.pointee.afterFork(inChild: inChild != 0)
+          ProcessHeap.ready.forEachInnermostLock { $0.release() }
+          ProcessHeap.ready.afterFork(inChild: inChild != 0)
         },
-        process_exit: { ProcessHeap.ready.pointee.reportAtExit() },
+        process_exit: { ProcessHeap.ready.reportAtExit() },
         forbidden_access: { address in
-          guard let fault = ProcessHeap.ready.pointee.pages.fault(accessing: UInt(bitPattern: address))
+          guard let fault = ProcessHeap.ready.pages.fault(accessing: UInt(bitPattern: address))
           else { return 0 }
           fault.report()
           return 1

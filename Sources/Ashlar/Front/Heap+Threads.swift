@@ -39,13 +39,13 @@ extension Heap {
   /// Records where blocks are allocated from now on, or stops and forgets. While it is on, no call takes the hot path.
   package func setTracking(_ on: Bool) {
     // Nothing is recorded while the hot path, which forgets nothing, is still open.
-    if on { registry.setRoutes { false } }
+    if on { registry.setOpen { false } }
     tracker.setEnabled(on)
     updateRoutes()
   }
 
   /// Opens the hot path unless something wants to see every call.
-  package func updateRoutes() { registry.setRoutes { !tracker.isEnabled && policy.interval != 1 } }
+  package func updateRoutes() { registry.setOpen { !tracker.isEnabled && policy.interval != 1 } }
 
   // MARK: Fork
 

@@ -15,6 +15,13 @@ extension Heap {
     buddy.purge(all: true)
   }
 
+  /// Gives back what has been free for long. Looked at now and then by threads that call: of those whose blocks only go to
+  /// and fro in their caches, nobody else would learn that time has passed.
+  func purgeAged() {
+    pool.purgeAged()
+    buddy.purgeAged()
+  }
+
   /// Checks every record against every other, and the canaries of every guarded block, whose damage is reported. True
   /// when all agree. The threads must be quiet.
   package func checkInvariants() -> Bool {
@@ -31,7 +38,7 @@ extension Heap {
       for index in 0..<SizeClass.count {
         let sizeClass = SizeClass(index: index)
         let bin = cache.bin(sizeClass)
-        for slot in 0..<bin.count where region.tag(at: bin[slot]) != .free(sizeClass) { sound = false }
+        for slot in 0..<bin.count where Memory.load(bin[slot].byte) != Tag.free(sizeClass).value { sound = false }
       }
       return sound
     }

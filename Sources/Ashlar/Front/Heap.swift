@@ -2,82 +2,48 @@ import CAshlar
 
 /// The allocator: the four levels and everything that serves them, tied together.
 ///
-/// A value of pointers; what they point at lives as long as the process. Every method may be called by any thread at
+/// A value of one pointer, to its parts, which live as long as the process. Every method may be called by any thread at
 /// any time unless it says otherwise.
 ///
 /// Order of locks: tracker, registry, guarded blocks, guard pages, a class of slabs, pool, metadata, direct table, the
 /// buddy system's worker flag, and pending unmaps last. No lock is held while a fault is reported.
 package struct Heap<Memory: SharedMemory> {
-  package let switches: Switches
-  package let region: Region<Memory>
-  package let metadata: MetadataMemory<Memory>
-  package let buddy: Buddy<Memory>
-  package let pool: SlabPool<Memory>
-  package let slabs: SlabClasses<Memory>
-  package let depots: Depots<Memory>
-  package let registry: CacheRegistry<Memory>
-  package let direct: DirectMappings<Memory>
-  package let tracker: Tracker<Memory>
-  package let policy: GuardPolicy<Memory>
-  package let guarded: GuardedBlocks<Memory>
-  package let pages: GuardPages<Memory>
-  package let canary = Canary(secret: Memory.random)
-  let marks = MemoryMarks()
-  let counters: HeapCounters<Memory>
+  // The parts are more than a kilobyte: passed on by value, they would be copied by every call.
+  private let parts: UnsafePointer<HeapParts<Memory>>
+
+  /// `memory` holds initialized parts.
+  @inline(__always)
+  package init(_ memory: UnsafeRawPointer) { parts = memory.assumingMemoryBound(to: HeapParts<Memory>.self) }
 
   /// Sets up a heap on memory of its own; nil, with nothing left behind, when the system has none.
   package init?(switches: Switches) {
-    self.switches = switches
-    let strict = switches.strict || Self.countsEveryWritablePage()
-    // Half of a limited address space stays with the program.
-    var wanted = switches.region
-    let limit = ashlar_os_address_space_limit()
-    while wanted > 4 << 20, wanted > limit / 2 { wanted >>= 1 }
-    guard let region = Region<Memory>(bytes: wanted, strict: strict, unitRecordBytes: { BuddyTables.bytes(units: $0) })
-    else { return nil }
-    guard let memory = Memory.map(Self.stateBytes(units: region.unitCount)) else {
-      region.release()
+    let bytes = MemoryLayout<HeapParts<Memory>>.size
+    guard let memory = Memory.map(bytes) else { return nil }
+    guard let parts = HeapParts<Memory>(switches: switches) else {
+      Memory.unmap(memory, bytes)
       return nil
     }
-    var next = memory
-    func take(_ bytes: Int) -> UnsafeMutableRawPointer {
-      defer { next += (bytes + 63) & ~63 }
-      return next
-    }
-    func retention() -> Retention<Memory> {
-      Retention(region: region, cap: switches.retain, delay: UInt(switches.delay), state: take(Retention<Memory>.bytes))
-    }
-    self.region = region
-    metadata = MetadataMemory(state: take(MetadataMemory<Memory>.bytes))
-    buddy = Buddy(tables: BuddyTables(memory: region.unitRecords, units: region.unitCount), retention: retention())
-    pool = SlabPool(
-      region: region, buddy: buddy, retention: retention(), state: take(SlabPool<Memory>.stateBytes),
-      table: take(SlabPool<Memory>.tableBytes(units: region.unitCount)))
-    slabs = SlabClasses(region: region, pool: pool, state: take(SlabClasses<Memory>.bytes))
-    depots = Depots(heads: take(Depots<Memory>.bytes), metadata: metadata, limitBytes: switches.depot)
-    registry = CacheRegistry(state: take(CacheRegistry<Memory>.bytes), metadata: metadata)
-    direct = DirectMappings(state: take(DirectMappings<Memory>.bytes), hugePages: switches.hugePages)
-    tracker = Tracker(state: take(Tracker<Memory>.bytes))
-    policy = GuardPolicy(state: take(GuardPolicy<Memory>.bytes))
-    guarded = GuardedBlocks(state: take(GuardedBlocks<Memory>.bytes))
-    pages = GuardPages(state: take(GuardPages<Memory>.bytes))
-    counters = HeapCounters(state: take(HeapCounters<Memory>.bytes))
+    memory.initializeMemory(as: HeapParts<Memory>.self, to: parts)
+    self.init(memory)
   }
 
-  private static func stateBytes(units: Int) -> Int {
-    var total = MetadataMemory<Memory>.bytes + 2 * Retention<Memory>.bytes
-    total += SlabPool<Memory>.stateBytes + SlabPool<Memory>.tableBytes(units: units) + SlabClasses<Memory>.bytes
-    total += Depots<Memory>.bytes + CacheRegistry<Memory>.bytes + DirectMappings<Memory>.bytes
-    total += Tracker<Memory>.bytes + HeapCounters<Memory>.bytes
-    total += GuardPolicy<Memory>.bytes + GuardedBlocks<Memory>.bytes + GuardPages<Memory>.bytes
-    // Each part begins on a line of its own.
-    return total + 20 * 64
-  }
+  /// Where its parts are.
+  package var address: UnsafeMutableRawPointer { UnsafeMutableRawPointer(mutating: parts) }
 
-  /// Whether the system charges every writable page (`vm.overcommit_memory` is 2).
-  private static func countsEveryWritablePage() -> Bool {
-    var mode: UInt8 = 0
-    let read = ashlar_os_read_file("/proc/sys/vm/overcommit_memory", &mode, 1)
-    return read == 1 && mode == 50
-  }
+  package var switches: Switches { parts.pointee.switches }
+  package var region: Region<Memory> { parts.pointee.region }
+  package var metadata: MetadataMemory<Memory> { parts.pointee.metadata }
+  package var buddy: Buddy<Memory> { parts.pointee.buddy }
+  package var pool: SlabPool<Memory> { parts.pointee.pool }
+  package var slabs: SlabClasses<Memory> { parts.pointee.slabs }
+  package var depots: Depots<Memory> { parts.pointee.depots }
+  package var registry: CacheRegistry<Memory> { parts.pointee.registry }
+  package var direct: DirectMappings<Memory> { parts.pointee.direct }
+  package var tracker: Tracker<Memory> { parts.pointee.tracker }
+  package var policy: GuardPolicy<Memory> { parts.pointee.policy }
+  package var guarded: GuardedBlocks<Memory> { parts.pointee.guarded }
+  package var pages: GuardPages<Memory> { parts.pointee.pages }
+  package var canary: Canary { parts.pointee.canary }
+  var marks: MemoryMarks { parts.pointee.marks }
+  var counters: HeapCounters<Memory> { parts.pointee.counters }
 }

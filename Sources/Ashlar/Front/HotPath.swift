@@ -11,18 +11,20 @@ import CAshlar
 /// guaranteed then is in docs/design.md.
 package enum HotPath<Memory: SharedMemory> {
   /// - Parameters:
-  ///   - larger: called instead for a size above 1 KiB: `allocateLarger` for those that can afford it.
+  ///   - larger: called instead for a size above 1 KiB, and where the hot path is closed: `allocateLarger` for those that
+  ///     can afford it.
   ///   - otherwise: called instead when the block can't come from here.
-  ///   - twice: called when the block at hand is live already, with its address.
+  ///   - live: called instead when what the bin offers says live, and said free by then: `Heap.restore` puts it right.
   @inline(__always)
   package static func allocate(
     _ size: UInt,
     larger: () -> UnsafeMutableRawPointer?,
     otherwise: () -> UnsafeMutableRawPointer?,
-    twice: (UInt) -> UnsafeMutableRawPointer?
+    live: (TagAddress) -> UnsafeMutableRawPointer?
   ) -> UnsafeMutableRawPointer? {
-    guard size <= UInt(bitPattern: ThreadCache<Memory>.routedSize) else { return larger() }
-    return take(from: ThreadCache<Memory>.current.bin(routing: size), otherwise: otherwise, twice: twice)
+    let cache = ThreadCache<Memory>.current
+    guard cache.serves(size) else { return larger() }
+    return take(from: cache.bin(routing: size), otherwise: otherwise, live: live)
   }
 
   /// The same for 1 KiB to 1 MiB, whose class is worked out instead of looked up.
@@ -30,30 +32,29 @@ package enum HotPath<Memory: SharedMemory> {
   package static func allocateLarger(
     _ size: UInt,
     otherwise: () -> UnsafeMutableRawPointer?,
-    twice: (UInt) -> UnsafeMutableRawPointer?
+    live: (TagAddress) -> UnsafeMutableRawPointer?
   ) -> UnsafeMutableRawPointer? {
-    guard size <= UInt(bitPattern: SizeClass.largest) else { return otherwise() }
-    let sizeClass = SizeClass(holdingLarger: Int(bitPattern: size))
-    return take(from: ThreadCache<Memory>.current.bin(routing: Tag.free(sizeClass).live), otherwise: otherwise, twice: twice)
+    let routed = UInt(bitPattern: ThreadCache<Memory>.routedSize)
+    guard size &- routed &- 1 < UInt(bitPattern: SizeClass.largest) &- routed else { return otherwise() }
+    let bin = ThreadCache<Memory>.current.bin(SizeClass(holdingLarger: Int(bitPattern: size)))
+    // Threads without a cache have one that is everybody's, and stays as it is.
+    guard bin.isOpen else { return otherwise() }
+    return take(from: bin, otherwise: otherwise, live: live)
   }
 
   @inline(__always)
   private static func take(
     from bin: Bin<Memory>,
     otherwise: () -> UnsafeMutableRawPointer?,
-    twice: (UInt) -> UnsafeMutableRawPointer?
+    live: (TagAddress) -> UnsafeMutableRawPointer?
   ) -> UnsafeMutableRawPointer? {
-    guard let address = bin.pop() else { return otherwise() }
-    guard turnLive(address) else { return twice(address) }
-    return UnsafeMutableRawPointer(bitPattern: address)
-  }
-
-  /// From free to live. The carry out of the addition says that the block was live before.
-  @inline(__always)
-  private static func turnLive(_ address: UInt) -> Bool {
-    let tags = Memory.globals.pointee.tags_by_address.unsafelyUnwrapped
-    let tag = SharedByte(tags + Int(bitPattern: address &>> RegionLayout.granuleShift))
-    return !Memory.addReportingCarry(Tag.liveBit, to: tag)
+    guard let tag = bin.pop() else { return otherwise() }
+    // From free to live. The carry says that it was live before.
+    guard !Memory.addReportingCarry(Tag.liveBit, to: tag.byte) else {
+      // A copy, so that the usual way has the register of the result for its own.
+      return live(TagAddress(ashlar_copied(tag.value)))
+    }
+    return UnsafeMutableRawPointer(bitPattern: tag.value &<< RegionLayout.granuleShift &+ Memory.globals.pointee.blocks)
   }
 
   /// - Parameter otherwise: called instead when the block can't be taken here.
@@ -63,13 +64,15 @@ package enum HotPath<Memory: SharedMemory> {
     // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
     let granule = (offset &>> RegionLayout.granuleShift) | (offset &<< (64 &- RegionLayout.granuleShift))
     guard granule < Memory.globals.pointee.region_granules else { return otherwise() }
-    let tag = SharedByte(Memory.globals.pointee.tags.unsafelyUnwrapped + Int(bitPattern: granule))
-    let value = Memory.load(tag)
-    let bin = ThreadCache<Memory>.current.bin(routing: Tag(value))
-    let count = bin.count
-    guard count < bin.capacity else { return otherwise() }
-    Memory.store(value ^ Tag.liveBit, to: tag)
-    bin.count = count &+ 1
-    bin[count] = UInt(bitPattern: pointer)
+    let tag = TagAddress(ashlar_settled(UInt(bitPattern: Memory.globals.pointee.tags) &+ granule))
+    // The page knows the class, and is at hand where the tag of a block may not be: what is stored next has an address that
+    // the processor need not wait for.
+    let page = Int(bitPattern: granule &>> RegionLayout.pageGranulesShift)
+    let route = Memory.load(SharedWord(Memory.globals.pointee.routes.unsafelyUnwrapped + page))
+    let bin = ThreadCache<Memory>.current.bin(at: route)
+    guard Tag(Memory.load(tag.byte)).isLive, let room = bin.room else { return otherwise() }
+    Memory.addReportingCarry(Tag.liveBit, to: tag.byte)
+    bin.push(tag, to: room)
+    ashlar_will_write(UInt(bitPattern: pointer))
   }
 }

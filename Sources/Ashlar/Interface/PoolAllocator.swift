@@ -17,16 +17,16 @@ public struct PoolAllocator: BlockAllocator {
     if alignment <= 16, alignment > 0, alignment & (alignment &- 1) == 0, !zeroed,
       let block = HotPath<HardwareMemory>.allocate(
         UInt(bitPattern: size),
-        larger: { HotPath<HardwareMemory>.allocateLarger(UInt(bitPattern: size), otherwise: { nil }, twice: { refuse($0) }) },
-        otherwise: { nil }, twice: { refuse($0) })
+        larger: { HotPath<HardwareMemory>.allocateLarger(UInt(bitPattern: size), otherwise: { nil }, live: { restore($0) }) },
+        otherwise: { nil }, live: { restore($0) })
     {
       return block
     }
     return try allocateSlowly(size, alignment, zeroed, Site(file: file, line: line))
   }
 
-  private func refuse(_ address: UInt) -> UnsafeMutableRawPointer? {
-    ProcessHeap.ready.pointee.refuseHandingOutTwice(BlockBase(address: address))
+  private func restore(_ tag: TagAddress) -> UnsafeMutableRawPointer? {
+    ProcessHeap.ready.restore(live: tag)
     return nil
   }
 
@@ -35,7 +35,7 @@ public struct PoolAllocator: BlockAllocator {
     _ size: Int, _ alignment: Int, _ zeroed: Bool, _ site: Site
   ) throws(AllocationError) -> UnsafeMutableRawPointer {
     let request = try Self.request(size, alignment, zeroed)
-    guard let block = ProcessHeap.shared?.pointee.allocate(request, site: site)?.raw else { throw .outOfMemory(size: size) }
+    guard let block = ProcessHeap.shared?.allocate(request, site: site)?.raw else { throw .outOfMemory(size: size) }
     return block
   }
 
@@ -50,7 +50,7 @@ public struct PoolAllocator: BlockAllocator {
   ) throws(AllocationError) -> UnsafeMutableRawPointer {
     let request = try Self.request(size, alignment, false)
     guard let heap = ProcessHeap.shared else { throw .outOfMemory(size: size) }
-    switch heap.pointee.reallocate(UserPointer(block), request, site: Site(file: file, line: line)) {
+    switch heap.reallocate(UserPointer(block), request, site: Site(file: file, line: line)) {
     case .done(let user): return user.raw.unsafelyUnwrapped
     case .outOfMemory: throw .outOfMemory(size: size)
     case .invalid: throw .invalidPointer
@@ -82,14 +82,14 @@ extension PoolAllocator {
   public static var sizeClasses: [Int] { (0..<SizeClass.count).map { SizeClass(index: $0).size } }
 
   /// What the heap holds and has done. O(size classes × threads); cheap enough to call in a loop.
-  public func statistics() -> Statistics { ProcessHeap.shared?.pointee.statistics() ?? Statistics() }
+  public func statistics() -> Statistics { ProcessHeap.shared?.statistics() ?? Statistics() }
 
   /// The figures of the size class with blocks of `sizeClasses[index]` bytes.
   ///
   /// - Precondition: `index` is one of `sizeClasses`.
   public func statistics(ofSizeClass index: Int) -> Statistics.Figures {
     precondition((0..<SizeClass.count).contains(index), "no such size class")
-    return ProcessHeap.shared?.pointee.statistics(of: SizeClass(index: index)) ?? Statistics.Figures()
+    return ProcessHeap.shared?.statistics(of: SizeClass(index: index)) ?? Statistics.Figures()
   }
 
   /// The figures of the medium blocks of 2^order MiB.
@@ -97,30 +97,30 @@ extension PoolAllocator {
   /// - Precondition: `order` is 0 to 9.
   public func statistics(ofOrder order: Int) -> Statistics.Figures {
     precondition((0..<BuddyTables.orders).contains(order), "no such order")
-    return ProcessHeap.shared?.pointee.statistics(ofOrder: order) ?? Statistics.Figures()
+    return ProcessHeap.shared?.statistics(ofOrder: order) ?? Statistics.Figures()
   }
 
   /// Gives free memory back to the system: all but what other threads' caches hold. O(blocks in the calling thread's
   /// cache and the global stacks, and free blocks of the medium level).
-  public func trim() { ProcessHeap.shared?.pointee.trim() }
+  public func trim() { ProcessHeap.shared?.trim() }
 
   /// Brings home what the calling thread's cache and the global stacks hold; the memory stays with the heap.
-  package func reclaim() { ProcessHeap.shared?.pointee.reclaim() }
+  package func reclaim() { ProcessHeap.shared?.reclaim() }
 
   /// Gives back to the system what no cache and no global stack holds.
-  package func purge() { ProcessHeap.shared?.pointee.purge() }
+  package func purge() { ProcessHeap.shared?.purge() }
 
   /// Releases every huge block (over 1 GiB) at once; nobody may use one any more. Answers how many there were.
   @discardableResult
   public func releaseAllHugeBlocks() -> Int {
     guard let heap = ProcessHeap.shared else { return 0 }
-    heap.pointee.guarded.forgetAll(.huge) { heap.pointee.tracker.forget($0) }
-    return heap.pointee.direct.releaseAllHuge { heap.pointee.tracker.forget(UserPointer($0)) }
+    heap.guarded.forgetAll(.huge) { heap.tracker.forget($0) }
+    return heap.direct.releaseAllHuge { heap.tracker.forget(UserPointer($0)) }
   }
 
   /// Checks every record of the heap against every other; true when all agree. No other thread may be inside the
   /// allocator. O(blocks).
-  public func checkInvariants() -> Bool { ProcessHeap.shared?.pointee.checkInvariants() ?? true }
+  public func checkInvariants() -> Bool { ProcessHeap.shared?.checkInvariants() ?? true }
 
   /// Memory calls made to the system (map, unmap, advise, …) since the process began.
   public static var systemCallCount: Int { SystemFaults.callCount }
@@ -157,12 +157,12 @@ extension PoolAllocator {
   /// - Precondition: both intervals are 0 to 1,000,000,000.
   public static var guards: Guards {
     get {
-      guard let policy = ProcessHeap.shared?.pointee.policy else { return Guards() }
+      guard let policy = ProcessHeap.shared?.policy else { return Guards() }
       return Guards(canaries: Int(policy.canaryInterval), pages: Int(policy.pageInterval))
     }
     set {
       precondition((0...1_000_000_000).contains(newValue.canaries) && (0...1_000_000_000).contains(newValue.pages))
-      ProcessHeap.shared?.pointee.setGuards(canaries: newValue.canaries, pages: newValue.pages)
+      ProcessHeap.shared?.setGuards(canaries: newValue.canaries, pages: newValue.pages)
     }
   }
 }
@@ -175,15 +175,15 @@ extension PoolAllocator {
   /// Switching it on or off is safe at any time. Blocks that were allocated while it was off are unknown to it, and
   /// switching it off forgets all.
   public static var isTracking: Bool {
-    get { ProcessHeap.shared?.pointee.tracker.isEnabled ?? false }
-    set { ProcessHeap.shared?.pointee.setTracking(newValue) }
+    get { ProcessHeap.shared?.tracker.isEnabled ?? false }
+    set { ProcessHeap.shared?.setTracking(newValue) }
   }
 
   /// Live blocks that the tracker knows.
-  public static var trackedBlocks: Int { ProcessHeap.shared?.pointee.tracker.count ?? 0 }
+  public static var trackedBlocks: Int { ProcessHeap.shared?.tracker.count ?? 0 }
 
   /// Prints the live blocks that the tracker knows, grouped by the place of their allocation and level, to standard
   /// error. Answers how many there are.
   @discardableResult
-  public static func reportLeaks() -> Int { ProcessHeap.shared?.pointee.tracker.report() ?? 0 }
+  public static func reportLeaks() -> Int { ProcessHeap.shared?.tracker.report() ?? 0 }
 }

@@ -330,6 +330,9 @@ package struct Buddy<Memory: SharedMemory> {
     drainAndResign()
   }
 
+  /// Gives the memory of blocks back that have been free for long, where a look at that is due. O(1) otherwise.
+  package func purgeAged() { if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) } }
+
   private func sweep(now: UInt, age: UInt, downToCap: Bool) {
     let frontier = Int(bitPattern: Memory.load(tables.frontier))
     for order in 0..<BuddyTables.orders {

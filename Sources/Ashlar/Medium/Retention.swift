@@ -31,7 +31,11 @@ package struct Retention<Memory: SharedMemory> {
   /// Whether a sweep is due: too much dirty, or half the delay gone by since the last one while anything is dirty.
   package func isExceeded(dirtyUnits: Int) -> Bool {
     if isOverCap(dirtyUnits: dirtyUnits) { return true }
-    guard dirtyUnits > 0 else { return false }
+    return dirtyUnits > 0 && claimSweep()
+  }
+
+  /// Whether half the delay has gone by since the last sweep; to one caller alone, whose sweep it is then.
+  package func claimSweep() -> Bool {
     let tick = now
     let last = Memory.load(lastSweep)
     return tick &- last > delay / 2 && Memory.compareExchange(lastSweep, expected: last, desired: tick, .relaxed) == last

@@ -1,8 +1,8 @@
 /// One reserved stretch of address space that all small and medium blocks lie in, and the tables beside it.
 ///
 /// `address - base < bytes` is the whole test for "ours", and no test reads through a foreign pointer. The region
-/// is cut into units of 1 MiB. Beside it lie, in one reservation: a tag for each granule, a descriptor and a bitmap
-/// for each page of 64 KiB, and the records of the units. Nothing is ever unmapped while the region lives.
+/// is cut into units of 1 MiB. Beside it lie, in one reservation: a tag for each granule; a route, a descriptor and a bitmap
+/// for each page of 64 KiB; and the records of the units. Nothing is ever unmapped while the region lives.
 ///
 /// Where the system counts every writable page against a limit (`vm.overcommit_memory=2`), units become writable
 /// only when they are first handed out.
@@ -10,6 +10,7 @@ package struct Region<Memory: SharedMemory> {
   package let base: UInt
   package let unitCount: Int
   package let tags: UnsafeMutablePointer<UInt8>
+  package let routes: UnsafeMutablePointer<UInt>
   package let descriptors: UnsafeMutableRawPointer
   package let bitmaps: UnsafeMutableRawPointer
   /// Where the level that hands out units keeps its records.
@@ -46,11 +47,12 @@ package struct Region<Memory: SharedMemory> {
   private init?(exactly bytes: Int, strict: Bool, unitRecordBytes: (Int) -> Int) {
     let units = bytes / RegionLayout.unitBytes
     let tagBytes = bytes / RegionLayout.granuleBytes
-    let descriptorBytes = units * RegionLayout.pagesPerUnit * RegionLayout.descriptorBytes
-    let bitmapBytes = units * RegionLayout.pagesPerUnit * RegionLayout.bitmapBytes
+    let pages = units * RegionLayout.pagesPerUnit
+    let routeBytes = pages * MemoryLayout<UInt>.stride
+    let (descriptorBytes, bitmapBytes) = (pages * RegionLayout.descriptorBytes, pages * RegionLayout.bitmapBytes)
     let recordBytes = unitRecordBytes(units)
     let committedBytes = strict ? units : 0
-    let tableBytes = tagBytes + descriptorBytes + bitmapBytes + recordBytes + committedBytes
+    let tableBytes = tagBytes + routeBytes + descriptorBytes + bitmapBytes + recordBytes + committedBytes
     let total = bytes + tableBytes + Self.alignment
     guard let start = System.reserve(total, readable: true, writable: !strict) else { return nil }
     let first = (UInt(bitPattern: start) + UInt(Self.alignment) - 1) & ~UInt(Self.alignment - 1)
@@ -61,6 +63,8 @@ package struct Region<Memory: SharedMemory> {
     unitCount = units
     tags = table.assumingMemoryBound(to: UInt8.self)
     table += tagBytes
+    routes = table.assumingMemoryBound(to: UInt.self)
+    table += routeBytes
     descriptors = table
     table += descriptorBytes
     bitmaps = table
@@ -92,6 +96,7 @@ package struct Region<Memory: SharedMemory> {
     let page = RegionLayout.pagesPerUnit * unit
     return writable(UnsafeMutableRawPointer(bitPattern: address(ofUnit: unit)).unsafelyUnwrapped, RegionLayout.unitBytes)
       && writable(UnsafeMutableRawPointer(tags) + RegionLayout.unitBytes / 16 * unit, RegionLayout.unitBytes / 16)
+      && writable(UnsafeMutableRawPointer(routes + page), RegionLayout.pagesPerUnit * MemoryLayout<UInt>.stride)
       && writable(descriptors + page * RegionLayout.descriptorBytes, RegionLayout.pagesPerUnit * RegionLayout.descriptorBytes)
       && writable(bitmaps + page * RegionLayout.bitmapBytes, RegionLayout.pagesPerUnit * RegionLayout.bitmapBytes)
   }
@@ -119,12 +124,33 @@ package struct Region<Memory: SharedMemory> {
   @inline(__always)
   package func page(of address: UInt) -> Int { Int(bitPattern: (address &- base) / UInt(RegionLayout.pageBytes)) }
 
+  /// Where in a thread's cache the bin lies that takes the blocks of a page: 0, the null bin, for a page that is in no slab.
+  @inline(__always)
+  package func route(ofPage page: Int) -> SharedWord { SharedWord(routes + page) }
+
   /// The tag of the granule that `address` lies in. The address is one of the region.
   @inline(__always)
   package func tag(at address: UInt) -> Tag { Tag(Memory.load(byte(address))) }
 
   @inline(__always)
   package func setTag(_ tag: Tag, at block: BlockBase) { Memory.store(tag.value, to: byte(block.address)) }
+
+  /// Where the tag of a block of the region lies.
+  @inline(__always)
+  package func tagAddress(of block: BlockBase) -> TagAddress {
+    TagAddress(UInt(bitPattern: tags) &+ (block.address &- base) &>> RegionLayout.granuleShift)
+  }
+
+  /// The block whose tag lies there.
+  @inline(__always)
+  package func block(taggedAt tag: TagAddress) -> BlockBase {
+    BlockBase(address: base &+ (tag.value &- UInt(bitPattern: tags)) &<< RegionLayout.granuleShift)
+  }
+
+  /// Whether it is the tag of a block of the region that lies there.
+  package func contains(_ tag: TagAddress) -> Bool {
+    tag.value &- UInt(bitPattern: tags) < UInt(bitPattern: bytes / RegionLayout.granuleBytes)
+  }
 
   /// Changes a tag in one atomic step; false, and no change, when it was not `expected`.
   package func exchangeTag(_ expected: Tag, for desired: Tag, at block: BlockBase) -> Bool {

@@ -1,9 +1,9 @@
 /// A slab: a run of 1, 2, 4, 8 or 16 pages of 64 KiB, aligned to its own length, cut into blocks of one class.
 ///
-/// Its record is the descriptor of its first page and a bitmap of the blocks that are home. Nothing is written into
-/// the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
-/// no slab, under the pool's. Only the two bytes that say which slab a page is part of, and of what class, are read
-/// without a lock: by who looks up a block that may be none. Under a class's lock a slab that says it is of that class
+/// Its record is the descriptor of its first page and a bitmap of the blocks that are home; each page has a route, to the
+/// bin of its class. Nothing is written into the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
+/// no slab, under the pool's. Only the route, and the two bytes that say which slab a page is part of, and of what class, are
+/// read without a lock: by who looks up a block that may be none. Under a class's lock a slab that says it is of that class
 /// stays so.
 package struct Slab<Memory: SharedMemory> {
   package let region: Region<Memory>
@@ -82,6 +82,7 @@ package struct Slab<Memory: SharedMemory> {
       let part = Slab(region: region, page: page + offset)
       Memory.store(UInt8(truncatingIfNeeded: offset), to: part.pageOffset)
       Memory.store(Tag.free(sizeClass).value, to: part.tag)
+      Memory.store(UInt(bitPattern: BinLayout.offset(of: sizeClass)), to: region.route(ofPage: part.page))
     }
     let blocks = sizeClass.slabBlocks
     words[Field.homeCount] = UInt32(blocks)
@@ -99,6 +100,7 @@ package struct Slab<Memory: SharedMemory> {
   package func close() {
     for page in pages {
       let part = Slab(region: region, page: page)
+      Memory.store(0, to: region.route(ofPage: page))
       Memory.store(0, to: part.tag)
       Memory.store(0, to: part.pageOffset)
     }
@@ -106,32 +108,27 @@ package struct Slab<Memory: SharedMemory> {
 
   // MARK: Blocks
 
-  private func block(_ index: Int, _ sizeClass: SizeClass) -> BlockBase {
-    BlockBase(address: start &+ UInt(bitPattern: index &* sizeClass.size))
-  }
+  private var firstTag: UInt { region.tagAddress(of: BlockBase(address: start)).value }
 
   @inline(__always)
-  private func index(of block: BlockBase, _ division: BlockDivision) -> Int {
-    division.index(Int(bitPattern: block.address &- start))
+  private func tagAddress(_ index: Int, _ sizeClass: SizeClass) -> TagAddress {
+    TagAddress(firstTag &+ UInt(bitPattern: index &* sizeClass.granules))
   }
 
-  /// Takes up to `limit` blocks, lowest addresses first, each with a tag that says free, and calls `body` with the
-  /// address of each. Answers how many.
-  package func take(_ limit: Int, _ body: (UInt) -> Void) -> Int {
+  /// Takes up to `limit` blocks, lowest addresses first, each with a tag that says free, and calls `body` with each.
+  /// Answers how many.
+  package func take(_ limit: Int, _ body: (TagAddress) -> Void) -> Int {
     let sizeClass = sizeClass.unsafelyUnwrapped
-    let tag = Tag.free(sizeClass)
-    let size = UInt(bitPattern: sizeClass.size)
+    let tag = Tag.free(sizeClass).value
     let wanted = min(limit, homeCount)
     var word = Int(words[Field.firstWord])
     var taken = 0
     while taken < wanted {
       var bits = bitmap[word]
-      var address = start &+ UInt(bitPattern: word &* 64) &* size
       while bits != 0, taken < wanted {
-        let bit = UInt(bits.trailingZeroBitCount)
-        address = start &+ (UInt(bitPattern: word &* 64) &+ bit) &* size
-        region.setTag(tag, at: BlockBase(address: address))
-        body(address)
+        let block = tagAddress(word &* 64 &+ bits.trailingZeroBitCount, sizeClass)
+        Memory.store(tag, to: block.byte)
+        body(block)
         bits &= bits &- 1
         taken &+= 1
       }
@@ -143,24 +140,44 @@ package struct Slab<Memory: SharedMemory> {
     return taken
   }
 
-  /// Takes a block of its class home. False, and no change, when it is home already.
+  /// Takes blocks home for as long as they are its own, `block` answering them by number. Answers the number of the first
+  /// that is not: `count`, or one of another slab, or one that was home already or has a tag that does not say free.
   /// - Parameter division: that of its class.
-  @inline(__always)
-  package func giveBack(_ block: BlockBase, _ division: BlockDivision) -> Bool {
-    let index = index(of: block, division)
-    let word = index / 64
-    let bit: UInt64 = 1 << UInt64(index % 64)
-    guard bitmap[word] & bit == 0 else { return false }
-    bitmap[word] |= bit
-    words[Field.homeCount] += 1
-    if word < Int(words[Field.firstWord]) { words[Field.firstWord] = UInt32(word) }
-    return true
+  package func giveBack(
+    _ numbers: Range<Int>, _ division: BlockDivision, _ block: (Int) -> TagAddress
+  ) -> Int {
+    let (firstTag, free) = (firstTag, Memory.load(tag))
+    let granules = UInt(bitPattern: division.sizeClass.slabBlocks &* division.sizeClass.granules)
+    // Of the bitmap's words one at a time is at hand: blocks come home in stretches.
+    var (word, bits) = (0, bitmap[0])
+    var first = Int(words[Field.firstWord])
+    var number = numbers.lowerBound
+    while number < numbers.upperBound {
+      let tag = block(number)
+      let granule = tag.value &- firstTag
+      guard granule < granules, Memory.load(tag.byte) == free else { break }
+      let index = division.index(Int(bitPattern: granule))
+      if index &>> 6 != word {
+        bitmap[word] = bits
+        word = index &>> 6
+        bits = bitmap[word]
+      }
+      let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: index)
+      guard bits & bit == 0 else { break }
+      bits |= bit
+      first = min(first, word)
+      number &+= 1
+    }
+    bitmap[word] = bits
+    words[Field.firstWord] = UInt32(truncatingIfNeeded: first)
+    words[Field.homeCount] += UInt32(truncatingIfNeeded: number &- numbers.lowerBound)
+    return number
   }
 
   /// Whether a block is home.
-  package func isHome(_ block: BlockBase) -> Bool {
+  package func isHome(_ block: TagAddress) -> Bool {
     guard let sizeClass else { return false }
-    let index = index(of: block, BlockDivision(sizeClass))
+    let index = BlockDivision(sizeClass).index(Int(bitPattern: block.value &- firstTag))
     return bitmap[index / 64] & (1 << UInt64(index % 64)) != 0
   }
 
@@ -170,28 +187,35 @@ package struct Slab<Memory: SharedMemory> {
     var home = 0
     for index in 0..<blockCount where bitmap[index / 64] & (1 << UInt64(index % 64)) != 0 {
       home += 1
-      if region.tag(at: block(index, sizeClass).address).isLive { return false }
+      if Tag(Memory.load(tagAddress(index, sizeClass).byte)).isLive { return false }
     }
     return home == homeCount
   }
 }
 
-/// Divides the offset of a block in its slab by the size of its class, without the division that takes longer than all the
-/// rest of what brings a block home.
+/// Divides the granule of a block in its slab by the granules of its class, without the division that takes longer than all
+/// the rest of what brings a block home.
 ///
-/// An offset is a multiple n of the size, below 2^20, and the reciprocal is 2^40 / size rounded up by less than 1: the product
-/// is n 2^40 and less than 2^20 more, and below 2^57.
+/// A granule is a multiple n of the divisor, below 2^16, and the reciprocal is 2^40 / divisor rounded up by less than 1: the
+/// product is n 2^40 and less than 2^16 more, and below 2^57.
 package struct BlockDivision {
+  package let sizeClass: SizeClass
   private let reciprocal: Int
 
-  package init(_ sizeClass: SizeClass) { reciprocal = ((1 &<< 40) &+ sizeClass.size &- 1) / sizeClass.size }
+  package init(_ sizeClass: SizeClass) {
+    self.sizeClass = sizeClass
+    reciprocal = ((1 &<< 40) &+ sizeClass.granules &- 1) / sizeClass.granules
+  }
 
   @inline(__always)
-  package func index(_ offset: Int) -> Int { (offset &* reciprocal) &>> 40 }
+  package func index(_ granule: Int) -> Int { (granule &* reciprocal) &>> 40 }
 }
 
 extension SizeClass {
   package static let largestSlabOrder = 4
+
+  /// Granules of a block.
+  package var granules: Int { size &>> Int(bitPattern: RegionLayout.granuleShift) }
 
   /// Blocks of a slab.
   package var slabBlocks: Int { (RegionLayout.pageBytes << slabOrder) / size }

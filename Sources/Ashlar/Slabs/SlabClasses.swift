@@ -29,9 +29,9 @@ package struct SlabClasses<Memory: SharedMemory> {
     lock(sizeClass).withLock { Int(words(sizeClass)[2]) }
   }
 
-  /// Takes up to `limit` blocks whose tags say free, and calls `body` with the address of each, under the class's lock.
-  /// Answers how many: fewer, or none, when memory is out.
-  package func take(_ sizeClass: SizeClass, _ limit: Int, _ body: (UInt) -> Void) -> Int {
+  /// Takes up to `limit` blocks whose tags say free, and calls `body` with each, under the class's lock. Answers how
+  /// many: fewer, or none, when memory is out.
+  package func take(_ sizeClass: SizeClass, _ limit: Int, _ body: (TagAddress) -> Void) -> Int {
     lock(sizeClass).withLock {
       let words = words(sizeClass)
       var taken = 0
@@ -45,35 +45,45 @@ package struct SlabClasses<Memory: SharedMemory> {
     }
   }
 
-  /// Takes `count` blocks home, whose tags say free and whose addresses `address` answers by number. Answers the first one
-  /// that is live or was home already, which is a block that was freed twice unseen; it is left as it is, and the rest
-  /// come home.
+  /// Takes `count` blocks home, whose tags say free and which `block` answers by number. Answers the first one that is live
+  /// or was home already, which is a block that was freed twice unseen; it is left as it is, and the rest come home.
   @discardableResult
-  package func giveBack(_ sizeClass: SizeClass, _ count: Int, _ address: (Int) -> UInt) -> BlockBase? {
+  package func giveBack(_ sizeClass: SizeClass, _ count: Int, _ block: (Int) -> TagAddress) -> TagAddress? {
     lock(sizeClass).withLock {
-      let words = words(sizeClass)
       let division = BlockDivision(sizeClass)
-      let all = sizeClass.slabBlocks
-      var twice: BlockBase?
-      for index in 0..<count {
-        let block = BlockBase(address: address(index))
-        let slab = Slab<Memory>(region: region, containing: region.page(of: block.address))
+      var twice: TagAddress?
+      var number = 0
+      while number < count {
+        let next = giveBackStretch(number..<count, division, block)
         // A tag that says live: the other copy of a block freed twice at once has an owner, and stays with it.
-        guard region.tag(at: block.address) == .free(sizeClass), slab.isOf(sizeClass), slab.giveBack(block, division) else {
-          twice = twice ?? block
-          continue
-        }
-        words[2] -= 1
-        let home = slab.homeCount
-        if home == all {
-          if home > 1 { unlink(slab, words) }
-          retire(slab, sizeClass)
-        } else if home == 1 {
-          link(slab, words)
+        if next == number {
+          twice = twice ?? block(number)
+          number += 1
+        } else {
+          number = next
         }
       }
       return twice
     }
+  }
+
+  /// Takes blocks home that are of one slab. Answers the number of the first that is not, or can't come home.
+  private func giveBackStretch(_ numbers: Range<Int>, _ division: BlockDivision, _ block: (Int) -> TagAddress) -> Int {
+    let sizeClass = division.sizeClass
+    let slab = Slab<Memory>(region: region, containing: region.page(of: region.block(taggedAt: block(numbers.lowerBound)).address))
+    guard slab.isOf(sizeClass) else { return numbers.lowerBound }
+    let before = slab.homeCount
+    let next = slab.giveBack(numbers, division, block)
+    let words = words(sizeClass)
+    words[2] -= UInt(next - numbers.lowerBound)
+    let home = slab.homeCount
+    if home == sizeClass.slabBlocks {
+      if before > 0 { unlink(slab, words) }
+      retire(slab, sizeClass)
+    } else if before == 0, home > 0 {
+      link(slab, words)
+    }
+    return next
   }
 
   private func retire(_ slab: Slab<Memory>, _ sizeClass: SizeClass) {
@@ -110,9 +120,9 @@ package struct SlabClasses<Memory: SharedMemory> {
   }
 
   /// Whether a block is home in its slab; for reports.
-  package func isHome(_ block: BlockBase, _ sizeClass: SizeClass) -> Bool {
+  package func isHome(_ block: TagAddress, _ sizeClass: SizeClass) -> Bool {
     lock(sizeClass).withLock {
-      let slab = Slab<Memory>(region: region, containing: region.page(of: block.address))
+      let slab = Slab<Memory>(region: region, containing: region.page(of: region.block(taggedAt: block).address))
       return slab.sizeClass == sizeClass && slab.isHome(block)
     }
   }

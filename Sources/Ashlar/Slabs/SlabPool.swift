@@ -93,6 +93,9 @@ package struct SlabPool<Memory: SharedMemory> {
     }
   }
 
+  /// Gives the memory of free pages back to the system that has been free for long. O(1) where no sweep is due.
+  package func purgeAged() { if retention.claimSweep() { purge(all: false) } }
+
   /// Gives the memory of free pages back to the system.
   package func purge(all: Bool) { lock.withLock { purgeLocked(all: all) } }
 

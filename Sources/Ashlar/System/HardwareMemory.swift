@@ -78,7 +78,17 @@ package enum HardwareMemory: SharedMemory {
   }
 
   @inline(__always)
-  package static func count(_ word: SharedWord, at line: SourceLine) -> Bool { ashlar_count(word.address) != 0 }
+  package static func addReportingCarry(_ value: UInt, to word: SharedWord, at line: SourceLine) -> Bool {
+    ashlar_add_carry(word.address, value) != 0
+  }
+
+  @inline(__always)
+  package static func loadLow(_ word: SharedWord, at line: SourceLine) -> UInt { ashlar_low_half(word.address) }
+
+  @inline(__always)
+  package static func isBelow(_ value: UInt, _ word: SharedWord, at line: SourceLine) -> Bool {
+    ashlar_is_below(value, word.address) != 0
+  }
 
   // MARK: Bytes
 
@@ -93,9 +103,7 @@ package enum HardwareMemory: SharedMemory {
 
   @inline(__always)
   package static func addReportingCarry(_ value: UInt8, to byte: SharedByte, at line: SourceLine) -> Bool {
-    let (sum, carry) = byte.address.pointee.addingReportingOverflow(value)
-    byte.address.pointee = sum
-    return carry
+    ashlar_add_byte_carry(byte.address, value) != 0
   }
 
   @inline(__always)

@@ -74,9 +74,13 @@ package protocol SharedMemory: PlainMemory {
   static func update(
     _ word: SharedWord, _ update: Update, _ operand: UInt, _ order: MemoryOrder, at line: SourceLine
   ) -> UInt
-  /// Adds 1 to a word that one thread writes and others only read; true when it wraps to zero. A relaxed load and a
-  /// relaxed store, not one atomic step.
-  static func count(_ word: SharedWord, at line: SourceLine) -> Bool
+  /// Adds to a word that one thread writes and others only read; true when there is a carry. A relaxed load and a relaxed
+  /// store, not one atomic step.
+  static func addReportingCarry(_ value: UInt, to word: SharedWord, at line: SourceLine) -> Bool
+  /// The low 16 bits of a word that the calling thread alone writes.
+  static func loadLow(_ word: SharedWord, at line: SourceLine) -> UInt
+  /// Whether a value is below a word, read relaxed.
+  static func isBelow(_ value: UInt, _ word: SharedWord, at line: SourceLine) -> Bool
 
   // MARK: Pairs
 
@@ -198,10 +202,20 @@ extension SharedMemory {
     file: StaticString = #fileID, line: UInt32 = #line
   ) -> UInt { update(word, .and, bits, order, at: SourceLine(file, line)) }
 
+  @inline(__always) @discardableResult
+  package static func addReportingCarry(
+    _ value: UInt, to word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line
+  ) -> Bool { addReportingCarry(value, to: word, at: SourceLine(file, line)) }
+
   @inline(__always)
-  package static func count(_ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line) -> Bool {
-    count(word, at: SourceLine(file, line))
+  package static func loadLow(_ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
+    loadLow(word, at: SourceLine(file, line))
   }
+
+  @inline(__always)
+  package static func isBelow(
+    _ value: UInt, _ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line
+  ) -> Bool { isBelow(value, word, at: SourceLine(file, line)) }
 
   @inline(__always)
   package static func loadPair(
@@ -227,7 +241,7 @@ extension SharedMemory {
     _ value: UInt8, to byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line
   ) { store(value, to: byte, at: SourceLine(file, line)) }
 
-  @inline(__always)
+  @inline(__always) @discardableResult
   package static func addReportingCarry(
     _ value: UInt8, to byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line
   ) -> Bool { addReportingCarry(value, to: byte, at: SourceLine(file, line)) }

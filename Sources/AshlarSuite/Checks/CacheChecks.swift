@@ -5,7 +5,7 @@ extension Check {
     "thread-exit", "a thread that ends leaves an empty cache, which the next one has"
   ) { context in
     let pool = PoolAllocator()
-    guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
+    guard let heap = ProcessHeap.shared else { return context.find("no heap") }
     func caches() -> (all: Int, left: Int, held: UInt) {
       var (all, left, held) = (0, 0, UInt(0))
       heap.registry.visit { cache in
@@ -39,7 +39,7 @@ extension Check {
     let sizeClass = SizeClass(holding: size)
     pool.trim()
     let blocks = (0..<40).compactMap { _ in pool.allocateIfPossible(size: size) }
-    guard blocks.count == 40, let heap = ProcessHeap.shared?.pointee, let cache = heap.cacheOfThread() else {
+    guard blocks.count == 40, let heap = ProcessHeap.shared, let cache = heap.cacheOfThread() else {
       return context.find("no memory")
     }
     // Fills the bin and the depot.
@@ -48,7 +48,7 @@ extension Check {
     context.require(bin.count == 2, "\(bin.count) blocks in a bin of two")
     // As if two threads had freed it at once, and one had allocated it again.
     let instead = bin[0]
-    bin[0] = UInt(bitPattern: blocks[0])
+    bin[0] = heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: blocks[0])))
     let (reports, late) = (SharedCount(), SharedCount())
     late.value = Int(bitPattern: blocks[1])
     PoolAllocator.setFaultHandler { _ in
@@ -70,7 +70,7 @@ extension Check {
     "handed-out-twice", "a block that two threads freed at once lies in a bin twice: handed out once, and reported"
   ) { context in
     let pool = PoolAllocator()
-    guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
+    guard let heap = ProcessHeap.shared else { return context.find("no heap") }
     func twice(_ size: Int, _ way: String, _ allocate: () -> UnsafeMutableRawPointer?) {
       let blocks = (0..<2).compactMap { _ in pool.allocateIfPossible(size: size) }
       blocks.forEach { pool.deallocate($0) }
@@ -99,7 +99,7 @@ extension Check {
 
   static let slabReuse = Check("slab-reuse", "blocks at home in slabs that are in use are taken before new ones are cut") { context in
     let pool = PoolAllocator()
-    guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
+    guard let heap = ProcessHeap.shared else { return context.find("no heap") }
     for size in [1024, 16 << 10, 128 << 10] {
       let count = (16 << 20) / size
       var blocks = (0..<count).compactMap { _ in pool.allocateIfPossible(size: size) }

@@ -7,7 +7,7 @@ extension Check {
   ) { context in
     withGuards(.init(pages: 1)) {
       let pool = PoolAllocator()
-      guard let pages = ProcessHeap.shared?.pointee.pages else { return context.find("no heap") }
+      guard let pages = ProcessHeap.shared?.pages else { return context.find("no heap") }
       func all() -> [UnsafeMutableRawPointer] {
         let blocks = (0..<GuardPages<HardwareMemory>.slotCount).compactMap { _ in pool.allocateIfPossible(size: 32) }
         let sampled = blocks.filter { pages.contains(UInt(bitPattern: $0)) }

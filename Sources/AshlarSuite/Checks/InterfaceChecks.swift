@@ -65,6 +65,27 @@ extension Check {
     context.count(15)
   }
 
+  static let growth = Check(
+    "growth", "a block that grows beyond a quarter of a unit stays where it is up to a whole one, and leaves it when it shrinks"
+  ) { context in
+    let pool = PoolAllocator()
+    guard PoolAllocator.guards.canaries != 1, var block = pool.allocateIfPossible(size: 100_000) else { return }
+    for offset in 0..<100_000 { block.storeBytes(of: UInt8(truncatingIfNeeded: offset * 7), toByteOffset: offset, as: UInt8.self) }
+    var roomy: UnsafeMutableRawPointer?
+    for size in [150_000, 300_000, 450_000, 700_000, 1 << 20, 900_000, 262_144, 1 << 20, 200_000] {
+      guard let moved = try? pool.reallocate(block, size: size) else { return context.find("no \(size) bytes") }
+      block = moved
+      let isWhole = (0..<100_000).allSatisfy { block.load(fromByteOffset: $0, as: UInt8.self) == UInt8(truncatingIfNeeded: $0 * 7) }
+      context.require(isWhole && pool.usableSize(of: block) >= size, "a block that grew to \(size) bytes has changed, or is too small")
+      if size == 300_000 { roomy = block }
+      let isRoomy = pool.usableSize(of: block) == 1 << 20 && block == roomy
+      context.require(isRoomy == (roomy != nil && size > 200_000), "\(size) bytes: \(isRoomy ? "kept in" : "not in") a unit of their own")
+      context.count(1)
+    }
+    pool.deallocate(block)
+    context.require(pool.checkInvariants(), "the heap's records do not agree")
+  }
+
   static let resizing = Check("resizing", "mappings that grow, shrink and move; alignment asked for late; refusals while tracked") {
     context in
     let pool = PoolAllocator()

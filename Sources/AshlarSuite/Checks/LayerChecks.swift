@@ -16,8 +16,8 @@ extension Check {
       randomWords(of: cache, other, context)
       turns(of: cache, context)
       if let magazine = heap.depots.takeEmpty() {
-        magazine.fill(2) { UInt(100 + $0) }
-        let held = [99, 100, 101, 102].map { magazine.holds(BlockBase(address: $0)) }
+        magazine.fill(2) { TagAddress(UInt(100 + $0)) }
+        let held = [99, 100, 101, 102].map { magazine.holds(TagAddress($0)) }
         context.require(held == [false, true, true, false], "a magazine that holds other blocks")
         heap.depots.discard(magazine)
       }
@@ -30,42 +30,56 @@ extension Check {
 
   private static func bins(of cache: ThreadCache<HardwareMemory>, _ context: CheckContext) {
     let classes = (0..<SizeClass.count).map { SizeClass(index: $0) }
+    func block(_ sizeClass: SizeClass, _ number: UInt) -> TagAddress { TagAddress(UInt(sizeClass.index << 32) + number) }
     for sizeClass in classes {
       let bin = cache.bin(sizeClass)
       context.require(UInt(bitPattern: bin.address) % 8 == 0, "a bin that is not aligned")
       context.require(bin.capacity == UInt(2 * sizeClass.batch) && bin.count == 0, "a bin of another capacity, or with blocks in it")
-      for slot in 0..<bin.capacity { bin[slot] = UInt(sizeClass.index << 32) + slot + 1 }
+      for slot in 0..<bin.capacity { bin[slot] = block(sizeClass, slot + 1) }
       bin.count = bin.capacity
     }
     let end = cache.address + ThreadCache<HardwareMemory>.bytes
     for sizeClass in classes {
       let bin = cache.bin(sizeClass)
-      let isWhole = (0..<bin.capacity).allSatisfy { bin[$0] == UInt(sizeClass.index << 32) + $0 + 1 }
+      let isWhole = (0..<bin.capacity).allSatisfy { bin[$0] == block(sizeClass, $0 + 1) }
       context.require(isWhole && bin.capacity == UInt(2 * sizeClass.batch), "bins overlap")
-      context.require(bin.address + Bin<HardwareMemory>.bytes(sizeClass) <= end, "a bin lies beyond its cache")
-      let last = UInt(sizeClass.index << 32) + bin.count
-      context.require(bin.holds(BlockBase(address: last)) && !bin.holds(BlockBase(address: .max)), "a bin that holds other blocks")
-      context.require(bin.popUnsampled() == last && bin.pop() == last - 1, "a bin that is no stack")
+      context.require(bin.address + BinLayout.stride <= end, "a bin lies beyond its cache")
+      let last = bin.count
+      context.require(bin.holds(block(sizeClass, last)) && !bin.holds(TagAddress(.max)), "a bin that holds other blocks")
+      context.require(
+        bin.popUnsampled() == block(sizeClass, last) && bin.pop() == block(sizeClass, last - 1), "a bin that is no stack")
       bin.count += 2
       bin.dropFirst(Int(bin.count) / 2)
       let left = bin.capacity - bin.capacity / 2
-      context.require(bin.count == left && (0..<left).allSatisfy { bin[$0] == last - left + 1 + $0 }, "others are dropped than the first")
+      context.require(bin.count == left && (0..<left).allSatisfy { bin[$0] == block(sizeClass, last - left + 1 + $0) }, "others are dropped than the first")
       bin.count = 0
-      context.require(bin.pop() == nil && bin.popUnsampled() == nil && bin.allocations == 2, "an empty bin has blocks")
+      emptiness(of: bin, context)
+      context.require(bin.popUnsampled() == nil && bin.allocations == 2, "an empty bin has blocks")
       context.count(1)
     }
   }
 
+  // What an empty bin offers lies in none of its slots, says live, and is put right as it was.
+  private static func emptiness(of bin: Bin<HardwareMemory>, _ context: CheckContext) {
+    guard let bottom = bin.pop() else { return context.find("an empty bin offers nothing") }
+    context.require(bin.count == 0 && HardwareMemory.load(bottom.byte) == Tag.liveBit, "what an empty bin offers can be taken")
+    HardwareMemory.addReportingCarry(Tag.liveBit, to: bottom.byte)
+    Bin<HardwareMemory>.restore(bottom: bottom)
+    context.require(bin.count == 0 && bin.pop() == bottom && HardwareMemory.load(bottom.byte) == Tag.liveBit, "an empty bin is not put right")
+    Bin<HardwareMemory>.restore(bottom: bottom)
+  }
+
   private static func routes(of cache: ThreadCache<HardwareMemory>, open: Bool, _ context: CheckContext) {
-    cache.setRoutes(open: open)
+    cache.setOpen(open)
     for size: UInt in 0...1024 {
       let own = cache.bin(SizeClass(holding: Int(size))).address
-      context.require(cache.bin(routing: size).address == (open ? own : cache.address), "\(size) bytes lead elsewhere, open: \(open)")
+      context.require(cache.serves(size) == open && cache.bin(routing: size).address == own, "\(size) bytes lead elsewhere, open: \(open)")
     }
-    for value: UInt8 in 0...255 {
-      let tag = Tag(value)
-      let own = open && tag.isLive ? tag.sizeClass.map { cache.bin($0).address } : nil
-      context.require(cache.bin(routing: tag).address == own ?? cache.address, "tag \(value) leads elsewhere, open: \(open)")
+    context.require(!cache.serves(1025) && !cache.serves(.max), "sizes without a route are served")
+    context.require(cache.bin(at: 0).room == nil, "the null bin has room")
+    for index in 0..<SizeClass.count {
+      let bin = cache.bin(SizeClass(index: index))
+      context.require(bin.isOpen == open && (bin.room != nil) == open && !bin.isFull, "class \(index) has room, open: \(open)")
     }
     context.count(2)
   }
@@ -90,14 +104,14 @@ extension Check {
       for turn: UInt in [1, 2, 5] {
         let before = bin.allocations
         bin.count = 10
-        bin.arm(turn: turn, wasArmed: false)
+        bin.arm(turn: turn)
         for _ in 1..<turn { context.require(!bin.isDue && (isHot ? bin.pop() : bin.popUnsampled()) != nil, "a turn that comes too soon") }
         if isHot { context.require(bin.pop() == nil, "a turn that is passed over") }
         context.require(bin.isDue, "a turn that is late")
         if !isHot {
           for _ in 0..<3 { context.require(bin.popUnsampled() != nil && bin.isDue, "a turn that is lost") }
         }
-        bin.arm(turn: 0, wasArmed: true)
+        bin.arm(turn: Bin<HardwareMemory>.usualTurn)
         let counted = bin.allocations - before
         context.require(counted == turn - 1 + (isHot ? 0 : 3), "turn \(turn): \(counted) allocations are counted")
         context.require(!bin.isDue, "a turn where none is wanted")

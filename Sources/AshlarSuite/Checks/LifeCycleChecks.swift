@@ -87,7 +87,7 @@ extension Check {
     let growth = ProcessMemory.resident - before
     exchange.takeAll().forEach { pool.deallocate(UnsafeMutableRawPointer(bitPattern: $0.block)) }
     var caches = 0
-    ProcessHeap.shared?.pointee.registry.visit { _ in
+    ProcessHeap.shared?.registry.visit { _ in
       caches += 1
       return true
     }

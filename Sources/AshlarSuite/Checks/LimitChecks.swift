@@ -30,7 +30,7 @@ extension Check {
 
   static let depotLimit = Check("depot-limit", "what one class keeps in its global stack: 1 MiB, or two magazines") { context in
     let pool = PoolAllocator()
-    guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
+    guard let heap = ProcessHeap.shared else { return context.find("no heap") }
     for size in [64, 1024, 16 << 10, 128 << 10, 1 << 20] {
       let sizeClass = SizeClass(holding: size)
       let blocks = (0..<((8 << 20) / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
@@ -110,6 +110,26 @@ extension Check {
     let resident = ProcessMemory.resident - before
     context.require(resident < 24 << 20, "\(resident >> 20) MiB of 64 stay resident")
     kept.forEach { pool.deallocate($0) }
+    context.count(64)
+  }
+
+  static let idleCaches = Check(
+    "idle-caches", "blocks that only go to and fro in a cache: what has been free for long meanwhile is given back"
+  ) { context in
+    let pool = PoolAllocator()
+    pool.trim()
+    let blocks = (0..<(64 << 20) / 4096).compactMap { _ in pool.allocateIfPossible(size: 4096) }
+    for block in blocks { memset(block, 1, 4096) }
+    for block in blocks { pool.deallocate(block) }
+    let full = ProcessMemory.resident
+    var kept = full
+    // A second's delay is the usual one.
+    for _ in 0..<500 where kept > full - 48 << 20 {
+      usleep(20_000)
+      for _ in 0..<2048 { pool.deallocate(pool.allocateIfPossible(size: 64)) }
+      kept = ProcessMemory.resident
+    }
+    context.require(kept <= full - 48 << 20, "of 64 MiB freed, \((full - kept) >> 20) are given back")
     context.count(64)
   }
 

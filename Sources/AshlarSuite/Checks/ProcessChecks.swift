@@ -101,7 +101,7 @@ extension Check {
     }
     let pool = PoolAllocator()
     // Whoever runs the checks may have asked for more.
-    guard ProcessHeap.shared?.pointee.switches.statistics == false, !PoolAllocator.isTracking else { return }
+    guard ProcessHeap.shared?.switches.statistics == false, !PoolAllocator.isTracking else { return }
     context.require(ends {}.isEmpty, "something is said where nothing is wrong: \(ends {})")
     let leaks = ends {
       PoolAllocator.isTracking = true

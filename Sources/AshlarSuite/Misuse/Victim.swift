@@ -137,7 +137,7 @@ struct Victim: Sendable {
         body(page)
       },
       Victim("the first address behind the region", "invalid pointer", ["not from this allocator"]) { body in
-        guard let region = ProcessHeap.shared?.pointee.region else { return }
+        guard let region = ProcessHeap.shared?.region else { return }
         body(UnsafeMutableRawPointer(bitPattern: region.base + UInt(region.bytes))!)
       },
       fixed("address 1", 1), fixed("address 16", 16), fixed("the middle of the address space", 1 << 47),

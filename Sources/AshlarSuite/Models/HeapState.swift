@@ -13,7 +13,7 @@ final class HeapState {
   var victims: [UnsafeMutableRawPointer] = []
   var blocks: [[UnsafeMutableRawPointer]] = [[], [], [], []]
 
-  var heap: Heap<SteppingMemory> { Heap<SteppingMemory>.ready.pointee }
+  var heap: Heap<SteppingMemory> { Heap<SteppingMemory>.ready }
 
   /// A size with two blocks to a thread's cache and one to a magazine, on the level of the slabs.
   static let size = 128 << 10
@@ -28,7 +28,7 @@ final class HeapState {
     change(&switches)
     guard Heap<SteppingMemory>.start(switches) else { fatalError("no memory for a model") }
     meeting = process.take(4096, "meeting")
-    region = Heap<SteppingMemory>.ready.pointee.region
+    region = Heap<SteppingMemory>.ready.region
     if switches.guardInterval > 0 { heap.setGuards(canaries: switches.guardInterval, pages: 0) } else { heap.updateRoutes() }
     for _ in 0..<threads { caches.append(adopt()) }
     Explored.name("tags", heap.region.tags, bytes: heap.region.bytes / 16)
@@ -70,13 +70,13 @@ final class HeapState {
     enter()
     let request = Request(size: size)
     func slow() -> UnsafeMutableRawPointer? { heap.allocate(request, site: .unknown)?.raw }
-    func twice(_ address: UInt) -> UnsafeMutableRawPointer? {
-      heap.refuseHandingOutTwice(BlockBase(address: address))
+    func live(_ tag: TagAddress) -> UnsafeMutableRawPointer? {
+      heap.restore(live: tag)
       return slow()
     }
     return HotPath<SteppingMemory>.allocate(
-      UInt(size), larger: { HotPath<SteppingMemory>.allocateLarger(UInt(size), otherwise: slow, twice: twice) },
-      otherwise: slow, twice: twice)
+      UInt(size), larger: { HotPath<SteppingMemory>.allocateLarger(UInt(size), otherwise: slow, live: live) },
+      otherwise: slow, live: live)
   }
 
   func free(_ block: UnsafeMutableRawPointer) {

@@ -87,7 +87,7 @@ final class LayerState: Layers<SteppingMemory> {
 
   func takeBlocks(_ thread: Int, _ sizeClass: SizeClass, _ count: Int) throws {
     var taken: [UInt] = []
-    _ = slabs.take(sizeClass, count) { taken.append($0) }
+    _ = slabs.take(sizeClass, count) { taken.append(region.block(taggedAt: $0).address) }
     for block in taken { word(block)[0] = UInt(thread) }
     blocks[thread] += taken
   }
@@ -96,7 +96,7 @@ final class LayerState: Layers<SteppingMemory> {
     let leaving = Array(blocks[thread].suffix(count))
     blocks[thread].removeLast(leaving.count)
     for block in leaving { try require(word(block)[0] == UInt(thread), "a block changed under its owner's hands") }
-    let twice = slabs.giveBack(sizeClass, leaving.count) { leaving[$0] }
+    let twice = slabs.giveBack(sizeClass, leaving.count) { tag(leaving[$0]) }
     try require(twice == nil, "a block that was taken once is said to be freed twice")
   }
 

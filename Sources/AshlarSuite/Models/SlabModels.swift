@@ -20,7 +20,7 @@ extension Action where State == LayerState {
       guard let magazine = state.depots.takeEmpty() else { return }
       let block = state.blocks[thread].removeLast()
       try require(magazine.count == 0, "an empty magazine holds \(magazine.count) blocks")
-      magazine.fill(1) { _ in block }
+      magazine.fill(1) { _ in state.tag(block) }
       _ = state.depots.put(magazine, large)
     }
   }
@@ -28,7 +28,7 @@ extension Action where State == LayerState {
   fileprivate static func refill(_ thread: Int) -> Action {
     Action("take a full magazine") { state in
       guard let magazine = state.depots.take(large) else { return }
-      let taken = (0..<magazine.count).map { magazine[$0] }
+      let taken = (0..<magazine.count).map { state.region.block(taggedAt: magazine[$0]).address }
       try require(taken.count == 1, "a full magazine holds \(taken.count) blocks")
       for block in taken { state.word(block)[0] = UInt(thread) }
       state.blocks[thread] += taken
@@ -72,8 +72,8 @@ extension Model {
         Action("give one back twice") { state in
           let block = state.blocks[1].removeLast()
           for round in 0..<2 {
-            let twice = state.slabs.giveBack(large, 1) { _ in block }
-            try require(twice?.address == (round == 0 ? nil : block), "a block is told to be home before it is, or not after")
+            let twice = state.slabs.giveBack(large, 1) { _ in state.tag(block) }
+            try require(twice == (round == 0 ? nil : state.tag(block)), "a block is told to be home before it is, or not after")
           }
         },
         .takeBlocks(1, 7),
@@ -99,7 +99,7 @@ extension Model {
           try state.giveBlocksBack(1, size, 1)
           let second = Array(state.blocks[1][8..<16])
           state.blocks[1].removeSubrange(8..<16)
-          try require(state.slabs.giveBack(size, 8) { second[$0] } == nil, "a block that was taken once is said to be freed twice")
+          try require(state.slabs.giveBack(size, 8) { state.tag(second[$0]) } == nil, "a block that was taken once is said to be freed twice")
         },
       ])
       .checking(shrinks: false) { try require($0.slabs.checkInvariants() && $0.pool.checkInvariants(), "the slabs' records disagree") }
@@ -139,7 +139,7 @@ extension Model {
         for _ in 0..<2 {
           let magazine = try emptyMagazine(state)
           let block = state.blocks[1].removeLast()
-          magazine.fill(1) { _ in block }
+          magazine.fill(1) { _ in state.tag(block) }
           _ = state.depots.put(magazine, large)
         }
       }, [.refill(1)], [.drain])
@@ -150,7 +150,7 @@ extension Model {
         try state.takeBlocks(3, large, 1)
         let magazine = try emptyMagazine(state)
         let block = state.blocks[1].removeLast()
-        magazine.fill(1) { _ in block }
+        magazine.fill(1) { _ in state.tag(block) }
         _ = state.depots.put(magazine, large)
         for _ in 0..<2 { state.depots.discard(try emptyMagazine(state)) }
       }, [.refill(1)], [.drain], [.put(3)])

@@ -64,10 +64,16 @@ package enum SteppingMemory: SharedMemory {
   }
 
   /// The owner's own step of a word that others only read: a load and a store.
-  package static func count(_ word: SharedWord, at: Ashlar.SourceLine) -> Bool {
-    let counted = load(word, .relaxed, at: at) &+ 1
-    store(counted, to: word, .relaxed, at: at)
-    return counted == 0
+  package static func addReportingCarry(_ value: UInt, to word: SharedWord, at: Ashlar.SourceLine) -> Bool {
+    let (sum, carry) = load(word, .relaxed, at: at).addingReportingOverflow(value)
+    store(sum, to: word, .relaxed, at: at)
+    return carry
+  }
+
+  package static func loadLow(_ word: SharedWord, at: Ashlar.SourceLine) -> UInt { load(word, .relaxed, at: at) & 0xFFFF }
+
+  package static func isBelow(_ value: UInt, _ word: SharedWord, at: Ashlar.SourceLine) -> Bool {
+    value < load(word, .relaxed, at: at)
   }
 
   // MARK: Pairs

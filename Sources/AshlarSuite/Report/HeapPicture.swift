@@ -19,7 +19,7 @@ public struct HeapPicture: Sendable {
 
   /// Nil when there is no heap. O(pages that were ever used, blocks).
   public static func ofProcessHeap() -> HeapPicture? {
-    guard let heap = ProcessHeap.shared?.pointee else { return nil }
+    guard let heap = ProcessHeap.shared else { return nil }
     let units = Int(bitPattern: HardwareMemory.load(heap.buddy.tables.frontier))
     return HeapPicture(heap.region, units: min(units, heap.region.unitCount))
   }

@@ -48,6 +48,9 @@ package class Layers<Memory: SharedMemory> {
   }
 
   deinit { region.release() }
+
+  /// Where the tag of a block lies, by the block's address.
+  package func tag(_ block: UInt) -> TagAddress { region.tagAddress(of: BlockBase(address: block)) }
 }
 
 /// The layers on this machine's memory, for what calls them directly.
@@ -60,13 +63,13 @@ package final class OwnLayers: Layers<HardwareMemory> {
   /// Up to `count` blocks of a class, straight from its slabs.
   package func blocks(_ sizeClass: SizeClass, _ count: Int) -> [UInt] {
     var blocks: [UInt] = []
-    _ = slabs.take(sizeClass, count) { blocks.append($0) }
+    _ = slabs.take(sizeClass, count) { blocks.append(region.block(taggedAt: $0).address) }
     return blocks
   }
 
   /// Sends blocks home; answers one that was there already.
   package func giveBack(_ sizeClass: SizeClass, _ blocks: [UInt]) -> BlockBase? {
-    slabs.giveBack(sizeClass, blocks.count) { blocks[$0] }
+    slabs.giveBack(sizeClass, blocks.count) { tag(blocks[$0]) }.map(region.block(taggedAt:))
   }
 }
 

@@ -108,7 +108,7 @@ private final class SlabModel {
     guard !leaving.isEmpty else { return nil }
     guard let magazine = layers.depots.takeEmpty() else { return "no magazine" }
     held[sizeClass.index]?.removeLast(leaving.count)
-    magazine.fill(leaving.count) { leaving[$0] }
+    magazine.fill(leaving.count) { layers.tag(leaving[$0]) }
     stacked[sizeClass.index, default: []].append(leaving)
     let depth = layers.depots.put(magazine, sizeClass)
     let known = stacked[sizeClass.index]!.count
@@ -120,7 +120,7 @@ private final class SlabModel {
       return stacked[sizeClass.index, default: []].isEmpty ? nil : "a magazine is lost"
     }
     guard let known = stacked[sizeClass.index]?.popLast() else { return "a magazine from nowhere" }
-    let blocks = (0..<magazine.count).map { magazine[$0] }
+    let blocks = (0..<magazine.count).map { layers.region.block(taggedAt: magazine[$0]).address }
     layers.depots.discard(magazine)
     held[sizeClass.index, default: []] += blocks
     if blocks != known { return "a magazine does not hold what was put in it" }
@@ -133,7 +133,7 @@ private final class SlabModel {
       ends[block] = nil
     }
     stacked[sizeClass.index] = nil
-    if let twice = layers.depots.drain(sizeClass, into: layers.slabs) { return "block \(hex(twice.address)) is said to have been home" }
+    if let twice = layers.depots.drain(sizeClass, into: layers.slabs) { return "block \(hex(layers.region.block(taggedAt: twice).address)) is said to have been home" }
     return countIsRight(sizeClass)
   }
 

@@ -16,7 +16,8 @@ struct ashlar_globals {
   uintptr_t region_base;      // first address of the region
   uintptr_t region_granules;  // 16-byte granules in the region; 0 until started; stored last, with release
   uint8_t *tags;              // one byte a granule of the region
-  uint8_t *tags_by_address;   // `tags` displaced, so that it is indexed with address / 16
+  uintptr_t *routes;          // one word a page of 64 KiB
+  uintptr_t blocks;           // what to add to 16 times the address of a tag to have that of its block
   void *heap;                 // the process-wide Heap
   uintptr_t phase;            // shared: 0 not started, 2 ready, otherwise starting
   uintptr_t system_calls;     // shared: system calls made so far
@@ -39,17 +40,14 @@ ASHLAR_INLINE void *ashlar_fault_handler_word(void) { return &ashlar_globals.fau
 extern ASHLAR_HIDDEN uintptr_t ashlar_pending[2 + 2 * ASHLAR_PENDING_UNMAPS];
 ASHLAR_INLINE void *ashlar_pending_unmaps(void) { return ashlar_pending; }
 
-// The calling thread's cache. Never null: a thread without a cache points at the empty one, whose bins
+// The calling thread's cache. Never null: a thread without a cache points at the empty one, all zero, whose bins
 // hold nothing and have room for nothing, so that the hot path needs no null test.
 extern ASHLAR_HIDDEN _Thread_local __attribute__((tls_model("initial-exec"))) void *ashlar_thread_cache;
-struct ashlar_empty_cache {
-  uintptr_t null_bin[8];           // empty and full at once: count 0, capacity 0
-  struct ashlar_empty_cache *routes[328];  // from sizes (72 words reserved) and from tags (256), all to the null bin
-};
-extern ASHLAR_HIDDEN struct ashlar_empty_cache ashlar_empty_cache;
+#define ASHLAR_CACHE_BYTES 77824
+extern ASHLAR_HIDDEN char ashlar_empty_cache[ASHLAR_CACHE_BYTES];
 ASHLAR_INLINE void *ashlar_cache(void) { return ashlar_thread_cache; }
 ASHLAR_INLINE void ashlar_set_cache(void *cache) { ashlar_thread_cache = cache; }
-ASHLAR_INLINE void *ashlar_no_cache(void) { return &ashlar_empty_cache; }
+ASHLAR_INLINE void *ashlar_no_cache(void) { return ashlar_empty_cache; }
 
 // 1 once the thread's cache has been given back at its exit: it must not get another.
 extern ASHLAR_HIDDEN _Thread_local __attribute__((tls_model("initial-exec"))) int ashlar_thread_exited;
@@ -59,17 +57,78 @@ ASHLAR_INLINE void ashlar_set_exited(int value) { ashlar_thread_exited = value; 
 // Address of the instruction after the call of the function that this is inlined into.
 ASHLAR_INLINE void *ashlar_caller(void) { return __builtin_return_address(0); }
 
-// Adds 1 to a word that one thread writes and others only read; 1 when it wraps to zero. As one instruction where there
+// Adds to a word that one thread writes and others only read; 1 when there is a carry. As one instruction where there
 // is such a one: Swift's relaxed load and store would be three, and their sum would be tested by a fourth.
-ASHLAR_INLINE int ashlar_count(void *word) {
+ASHLAR_INLINE int ashlar_add_carry(void *word, uintptr_t value) {
 #if defined(__x86_64__)
-  int wrapped;
-  __asm__("addq $1, %0" : "+m"(*(uintptr_t *)word), "=@ccc"(wrapped));
-  return wrapped;
+  int carry;
+  __asm__("addq %2, %0" : "+m"(*(uintptr_t *)word), "=@ccc"(carry) : "er"(value));
+  return carry;
 #else
-  uintptr_t counted = __atomic_load_n((uintptr_t *)word, __ATOMIC_RELAXED) + 1;
-  __atomic_store_n((uintptr_t *)word, counted, __ATOMIC_RELAXED);
-  return counted == 0;
+  uintptr_t sum = __atomic_load_n((uintptr_t *)word, __ATOMIC_RELAXED) + value;
+  __atomic_store_n((uintptr_t *)word, sum, __ATOMIC_RELAXED);
+  return sum < value;
+#endif
+}
+
+// The same for a byte.
+ASHLAR_INLINE int ashlar_add_byte_carry(void *byte, uint8_t value) {
+#if defined(__x86_64__)
+  int carry;
+  __asm__("addb %2, %0" : "+m"(*(uint8_t *)byte), "=@ccc"(carry) : "iq"(value));
+  return carry;
+#else
+  uint8_t sum = (uint8_t)(*(uint8_t *)byte + value);
+  *(uint8_t *)byte = sum;
+  return sum < value;
+#endif
+}
+
+// The same address, worked out here once: not again by each access to what lies there.
+ASHLAR_INLINE uintptr_t ashlar_settled(uintptr_t address) {
+  __asm__("" : "+r"(address));
+  return address;
+}
+
+// The same value in another register.
+ASHLAR_INLINE uintptr_t ashlar_copied(uintptr_t value) {
+  uintptr_t copy;
+#if defined(__x86_64__)
+  __asm__("movq %1, %0" : "=r"(copy) : "r"(value));
+#else
+  __asm__("mov %0, %1" : "=r"(copy) : "r"(value));
+#endif
+  return copy;
+}
+
+// Has the line ready that is likely to be written next. Any address will do.
+ASHLAR_INLINE void ashlar_will_write(uintptr_t address) {
+#if defined(__x86_64__)
+  __asm__ volatile("prefetchw %0" : : "m"(*(char *)address));
+#else
+  __builtin_prefetch((void *)address, 1);
+#endif
+}
+
+// Whether a value is below a shared word, read relaxed. As one instruction where there is such a one.
+ASHLAR_INLINE int ashlar_is_below(uintptr_t value, const void *word) {
+#if defined(__x86_64__)
+  int below;
+  __asm__("cmpq %2, %1" : "=@ccb"(below) : "r"(value), "m"(*(const uintptr_t *)word));
+  return below;
+#else
+  return value < __atomic_load_n((const uintptr_t *)word, __ATOMIC_RELAXED);
+#endif
+}
+
+// The low 16 bits of a word that the calling thread alone writes. Of an atomic load of so few they would be widened twice.
+ASHLAR_INLINE uintptr_t ashlar_low_half(const void *word) {
+#if defined(__x86_64__)
+  uintptr_t half;
+  __asm__("movzwl %1, %k0" : "=r"(half) : "m"(*(const uintptr_t *)word));
+  return half;
+#else
+  return __atomic_load_n((const uintptr_t *)word, __ATOMIC_RELAXED) & 0xFFFF;
 #endif
 }
 
