@@ -21,7 +21,7 @@ package struct Tracker<Memory: SharedMemory> {
   private let table: AddressTable<Memory, Record>
   private let groups: AddressTable<Memory, Group>
 
-  package static var bytes: Int { 128 }
+  package static var bytes: Int { 2 * CacheLine.bytes }
 
   /// `state` is `bytes` long and zero.
   package init(state: UnsafeMutableRawPointer) {

@@ -6,7 +6,8 @@ extension Heap {
     let pages = pages.live
     result.small = result.small + Statistics.Figures(
       allocations: policy.pageSamples, liveBlocks: pages.blocks, liveBytes: pages.bytes)
-    for order in 0..<BuddyTables.orders { result.medium = result.medium + statistics(ofOrder: order) }
+    // What fits in a unit is small.
+    for order in 1..<BuddyTables.orders { result.medium = result.medium + statistics(ofOrder: order) }
     result.large = figures(direct.counts(huge: false))
     result.huge = figures(direct.counts(huge: true))
     return result

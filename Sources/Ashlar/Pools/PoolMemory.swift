@@ -15,7 +15,7 @@ package struct PoolMemory {
     self.allocator = allocator
     objects = try allocator.allocate(size: layout.objectBytes, alignment: multiple, zeroed: false, file: file, line: line)
     do throws(AllocationError) {
-      records = try allocator.allocate(size: layout.recordBytes, alignment: 64, zeroed: true, file: file, line: line)
+      records = try allocator.allocate(size: layout.recordBytes, alignment: CacheLine.bytes, zeroed: true, file: file, line: line)
     } catch {
       allocator.deallocate(objects)
       throw error
