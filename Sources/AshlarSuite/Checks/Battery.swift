@@ -6,12 +6,14 @@ public enum Battery {
     .noHeap, .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
     .threads, .handOver, .forks, .threadChurn, .doubleFreeRace, .misuse, .guards,
     .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
-    .systemCallsMedium, .memoryReturn, .purge, .levels, .depotLimit, .metadata, .topOrder, .addressSpace, .strict, .zeroed,
+    .systemCallsMedium, .memoryReturn, .purge, .levels, .depotLimit, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardRecords,
     .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .resizing, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,
     .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse,
-    .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .leaks,
+    .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .nodeSets, .layouts, .marks,
+    .system, .start, .overcommit, .lazyStart, .hotPath, .merging, .frontier, .flushing, .stretching, .keeping, .untakenLocks, .awaitedLocks,
+    .lostCaches, .chunks, .leaks,
   ]
 
   /// The check with this name; nil where none has it.

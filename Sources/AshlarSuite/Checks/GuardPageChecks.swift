@@ -54,6 +54,8 @@ extension Check {
     let gap = Int(System.pageBytes)
     died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32, as: UInt8.self) }
     died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 4, as: UInt8.self) }
+    died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 2 - 1, as: UInt8.self) }
+    died("underflow", of: right) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 2, as: UInt8.self) }
     died("underflow", of: right) { left.storeBytes(of: 1, toByteOffset: 32 + gap - 1, as: UInt8.self) }
     died("use after free", of: left) {
       PoolAllocator().deallocate(left)
