@@ -67,7 +67,7 @@ struct MutantsCommand: ParsableCommand {
     }
     let hunt = try Hunt(
       package, models: Model.all.map(\.name), checks: Battery.checks.map(\.name), secondsEach: seconds,
-      isBrief: only != nil, progress: console.progress)
+      isBrief: !machineCode, progress: console.progress)
     console.line("with no defect chosen the suite is clean")
     if machineCode { return }
     let verdicts = try hunted(chosen, hunt, console)
@@ -79,6 +79,8 @@ struct MutantsCommand: ParsableCommand {
   private func defects(_ root: URL) throws -> [Defect] {
     if !generated { return try DefectList.read(root: root) }
     let defects = try Generator.defects(root: root)
+    // So many are long in building: those that are named are seeded alone.
+    if let only { return try Self.named(only, of: defects) }
     return sample.map { Sample(count: $0, seed: seed).taken(from: defects) } ?? defects
   }
 
@@ -95,8 +97,12 @@ struct MutantsCommand: ParsableCommand {
   }
 
   private func selection(_ defects: [Defect]) throws -> [Defect] {
-    guard let only else { return defects }
-    return try only.split(separator: ",").map { name in
+    guard let only, !generated else { return defects }
+    return try Self.named(only, of: defects)
+  }
+
+  private static func named(_ names: String, of defects: [Defect]) throws -> [Defect] {
+    try names.split(separator: ",").map { name in
       guard let defect = defects.first(where: { $0.name == name }) else {
         throw ValidationError("No defect is named '\(name)'; --list shows them.")
       }
