@@ -6,16 +6,17 @@ import Glibc
 extension Check {
   static let untakenLocks = Check("untaken-locks", "calls that need a lock for nothing do without, while another holds it") { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
-      let all: () -> Void = {
-        for size in [100, 5000, 2 << 20, 600 << 20] {
+      func use(_ sizes: [Int]) {
+        for size in sizes {
           guard let block = heap.allocate(size) else { _exit(2) }
           _ = heap.usableSize(UserPointer(block))
           guard case .done(let moved) = heap.reallocate(UserPointer(block), Request(size: size + size / 2), site: .unknown) else { _exit(3) }
           heap.free(moved, size: size)
         }
       }
-      finish("all levels while nothing is tracked", holding: [heap.tracker.lock], context, all)
-      finish("all levels while nothing is guarded", holding: [heap.pages.lock], context, all)
+      let all = [100, 5000, 2 << 20, 600 << 20]
+      finish("all levels while nothing is tracked", holding: [heap.tracker.lock], context) { use(all) }
+      finish("all levels while nothing is guarded", holding: [heap.pages.lock], context) { use(all) }
       finish("looks at pages that are not reserved", holding: [heap.pages.lock], context) {
         _ = (heap.pages.live, heap.pages.contains(4096), heap.pages.nextDamage(heap.canary, found: .check), heap.statistics())
       }
@@ -28,7 +29,7 @@ extension Check {
         heap.buddy.purge(all: false)
       }
       heap.setGuards(canaries: 1, pages: 0)
-      finish("guarded blocks while nothing is tracked", holding: [heap.tracker.lock], context, all)
+      finish("guarded blocks while nothing is tracked", holding: [heap.tracker.lock], context) { use([100, 5000]) }
     }
     context.require(made, "no heap")
     guard let heap = ProcessHeap.shared?.pointee else { return context.find("no heap") }
@@ -46,7 +47,7 @@ extension Check {
 
   // In a child, who waits for ever for a lock that it takes itself.
   private static func finish(_ name: String, holding locks: [Lock<HardwareMemory>], _ context: CheckContext, _ body: () -> Void) {
-    let status = Processes.fork(seconds: 5) {
+    let status = Processes.fork(seconds: 8) {
       for lock in locks { lock.acquire() }
       body()
       return true
