@@ -65,6 +65,7 @@ struct MutantsCommand: ParsableCommand {
       console.line(errors)
       throw ExitCode(1)
     }
+    if machineCode { try requireCleanProgram(package, console) }
     let hunt = try Hunt(
       package, models: Model.all.map(\.name), checks: Battery.checks.map(\.name), secondsEach: seconds,
       isBrief: !machineCode, progress: console.progress)
@@ -159,6 +160,17 @@ struct MutantsCommand: ParsableCommand {
       }
     }
     console.line("the normal sources hold no trace of a defect or its switch")
+  }
+
+  private func requireCleanProgram(_ package: MutantPackage, _ console: Console) throws {
+    // That of the copy shows that there is something to be seen.
+    for (program, expected) in [(URL(filePath: "/proc/self/exe"), false), (package.program, true)] {
+      guard try MutantPackage.isSwitchable(program) == expected else {
+        console.line("\(program.path) \(expected ? "lacks" : "has") the switch")
+        throw ExitCode(1)
+      }
+    }
+    console.line("this program's machine code has no switch, the copy's has")
   }
 }
 
