@@ -135,7 +135,9 @@ struct MutantsCommand: ParsableCommand {
   private static func unexplained(_ verdicts: [Hunt.Verdict], _ listed: [SurvivorList.Survivor], _ console: Console) -> Int {
     let survivors = verdicts.filter { $0.kill == nil }.map(\.defect)
     let unexplained = survivors.filter { defect in !listed.contains { $0.isStill(defect) } }
-    console.line("\n\(verdicts.count) defects seeded, \(verdicts.count - survivors.count) found, \(survivors.count) survived")
+    let found = verdicts.count - survivors.count
+    let share = tenths(100 * Double(found) / Double(max(1, verdicts.count)))
+    console.line("\n\(verdicts.count) defects seeded, \(found) found (\(share) %), \(survivors.count) survived")
     if let slowest = verdicts.filter({ $0.kill != nil }).max(by: { $0.seconds < $1.seconds }) {
       console.line("the longest took \(tenths(slowest.seconds)) s: \(slowest.defect.name)")
     }

@@ -211,7 +211,7 @@ package struct DirectMappings<Memory: SharedMemory> {
     // No system has so much, and less than that does not overflow when it is aligned.
     guard size <= Int.max - Alignment.largest else { return nil }
     let page = System.pageBytes
-    return (max(size, 1) + page - 1) & ~(page - 1)
+    return max((size + page - 1) & ~(page - 1), page)
   }
 
   // Alignment above a page: map more, and give back what lies before and behind.

@@ -47,7 +47,7 @@ package struct GuardPages<Memory: SharedMemory> {
       }
       state[4] = UInt(bitPattern: records)
       for slot in 0..<Self.slotCount {
-        slots[slot] = Slot(isDirty: false, nextFree: 0)
+        slots[slot].record = nil
         appendFree(slot, isDirty: false)
       }
       Memory.storeReleasing(UInt(bitPattern: memory), to: baseWord)

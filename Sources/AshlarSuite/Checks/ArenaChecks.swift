@@ -66,7 +66,18 @@ extension Check {
       _ = (try arena.allocate(Int32.self), try shared.allocate(Int32.self))
       let used = (arena.statistics.usedBytes, shared.statistics.usedBytes)
       context.require(used == (84, 84), "\(used) bytes for ten words and a half")
-    } catch { context.find("a request by type: \(error)") }
+      context.require(arena.statistics.reservedBytes == 16 << 10, "a first chunk of \(arena.statistics.reservedBytes) bytes")
+      for size in [0, 1 << 40] { _ = try SharedArena(chunkSize: size) }
+    } catch { context.find("a request by type, or an arena: \(error)") }
+    for size in [-1, 1 << 40 + 1] { context.require((try? SharedArena(chunkSize: size)) == nil, "an arena with chunks of \(size) bytes") }
+    // Damage is reported by an arena for several threads too.
+    PoolAllocator.guards = .init(canaries: 1)
+    defer { PoolAllocator.guards = .init() }
+    guard let guarded = try? SharedArena(), let block = try? guarded.allocate(size: 100) else { return context.find("no arena") }
+    guarded.reset()
+    block.storeBytes(of: 7, as: UInt8.self)
+    let faults = FaultRecorder.record { _ = try? guarded.allocate(size: 100) }
+    context.require(faults.map(\.kind) == ["write after free"], "a write after the reset of a shared arena draws \(faults)")
   }
 
   // Large requests, small ones, and ones of size 0, each aligned somehow.

@@ -10,10 +10,10 @@ public enum Battery {
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardRecords,
     .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .resizing, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,
-    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse,
+    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse, .poolLimits,
     .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .nodeSets, .layouts, .marks,
     .system, .start, .overcommit, .lazyStart, .hotPath, .merging, .frontier, .flushing, .stretching, .keeping, .untakenLocks, .awaitedLocks,
-    .lostCaches, .chunks, .region, .poolRuns, .slabBlocks, .leaks,
+    .lostCaches, .chunks, .whereabouts, .region, .poolRuns, .slabBlocks, .leaks,
   ]
 
   /// The check with this name; nil where none has it.

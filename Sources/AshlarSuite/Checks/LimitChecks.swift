@@ -137,6 +137,17 @@ extension Check {
       for unit in 0..<16 { blocks[(16 * unit + 8)..<(16 * unit + 16)].forEach(heap.free) }
       context.require(heap.checkInvariants() && heap.pool.heldBytes == 0, "the heap's records do not agree")
     }
+    // What the system refuses to take is kept, over the cap: a sweep still comes to an end.
+    let refused = OwnHeap.with(OwnHeap.switches(region: 16 << 20) { $0.retain = 1 << 20 }) { heap in
+      let blocks = (0..<64).compactMap { _ in heap.allocate(RegionLayout.pageBytes) }
+      PoolAllocator.injectSystemFault(call: 1, onwards: true)
+      for (number, block) in blocks.enumerated() where number % 8 != 0 { heap.free(block) }
+      PoolAllocator.liftSystemFaults()
+      for (number, block) in blocks.enumerated() where number % 8 == 0 { heap.free(block) }
+      heap.trim()
+      context.require(heap.checkInvariants(), "the heap's records do not agree after refusals")
+    }
+    context.require(refused, "no heap")
     // Of a unit's pages only the first is free.
     let first = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
       let blocks = (0..<16).compactMap { _ in heap.allocate(8 << 10) }.sorted()

@@ -180,7 +180,7 @@ extension Check {
     let mapped = ProcessMemory.mapped
     for round in 0..<100 {
       block.storeBytes(of: round, as: Int.self)
-      guard let moved = try? allocator.reallocate(block, size: 2 << 20, alignment: 1 << 17, file: #fileID, line: #line) else {
+      guard let moved = try? allocator.reallocate(block, size: (1 + round % 2) << 21, alignment: 1 << 17, file: #fileID, line: #line) else {
         return context.find("a block can't be moved")
       }
       context.require(moved.load(as: Int.self) == round, "a block that was moved has changed")

@@ -1,4 +1,5 @@
 import Ashlar
+import Glibc
 
 /// The region and what is cut from it, piece by piece.
 extension Check {
@@ -11,6 +12,7 @@ extension Check {
           return context.find("no region of \(wanted) bytes")
         }
         places(region, bytes, context)
+        if strict { commits(region, context) }
         let beside = bytes / 16 + bytes / (64 << 10) * (64 + 512) + bytes >> 20 * 100 + (strict ? bytes >> 20 : 0)
         let reserved = ProcessMemory.mapped - mapped
         context.require((bytes + beside...bytes + beside + 3 << 20).contains(reserved), "\(bytes) bytes take \(reserved) of address space")
@@ -45,6 +47,27 @@ extension Check {
       let start = region.base + UInt(page) << 16
       context.require(region.address(ofPage: page) == start && region.page(of: start) == page && region.page(of: start + 65_535) == page, "page \(page)")
     }
+  }
+
+  // Unit by unit: what was not asked for can't be written.
+  private static func commits(_ region: Region<HardwareMemory>, _ context: CheckContext) {
+    func canBeWritten(_ address: UInt) -> Bool {
+      Processes.fork(seconds: 10) {
+        signal(SIGSEGV, SIG_DFL)
+        UnsafeMutableRawPointer(bitPattern: address)?.storeBytes(of: 1, as: UInt8.self)
+        return true
+      } == 0
+    }
+    context.require(!canBeWritten(region.base), "a unit can be written before it is asked for")
+    let calls = SystemFaults.callCount
+    context.require(region.commit(units: 1..<2) && region.commit(units: 1..<2), "a unit is refused")
+    context.require(SystemFaults.callCount - calls == 4, "a unit, its tags and records take \(SystemFaults.callCount - calls) calls")
+    let (first, end) = (region.address(ofUnit: 1), region.address(ofUnit: 2))
+    context.require(canBeWritten(first) && canBeWritten(end - 1), "a unit can't be written")
+    context.require(!canBeWritten(first - 1) && !canBeWritten(end), "what lies beside a unit can be written")
+    let tags = UInt(bitPattern: region.tags)
+    let writable = [0, 65_535, 65_536, 131_071, 131_072].map { canBeWritten(tags + $0) }
+    context.require(writable == [false, false, true, true, false], "tags of other units can be written: \(writable)")
   }
 
   private static func purges(_ context: CheckContext) {

@@ -80,6 +80,22 @@ extension Check {
       context.count(1)
     }
     System.unmap(memory, page)
+    // What is refused is purged, and tried again after the next that is taken, each once.
+    for count in 0...3 {
+      let mappings = (0..<(count + 2)).compactMap { _ in System.map(page) }
+      for mapping in mappings.prefix(count) {
+        SystemFaults.fail(call: 1, onwards: false)
+        System.unmap(mapping, page)
+      }
+      SystemFaults.lift()
+      let made = mappings.suffix(2).map { mapping in
+        let calls = SystemFaults.callCount
+        System.unmap(mapping, page)
+        return SystemFaults.callCount - calls
+      }
+      context.require(made == [1 + count, 1], "\(made) calls for the next unmaps while \(count) are pending")
+      context.count(1)
+    }
   }
 
   // Whether a child that does it is ended by the system.
