@@ -40,7 +40,7 @@ package struct ArenaMemory<Memory: PlainMemory> {
   }
 
   private func issue(_ block: UnsafeMutableRawPointer, _ bytes: Int, _ damage: (Fault) -> Void) -> UnsafeMutableRawPointer {
-    if chunks.isWatched, let fault = chunks.issue(block, bytes) { damage(fault) }
+    if let fault = chunks.issue(block, bytes) { damage(fault) }
     return block
   }
 

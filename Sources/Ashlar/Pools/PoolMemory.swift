@@ -38,7 +38,6 @@ package struct PoolMemory {
 
   @usableFromInline @inline(never)
   func takeSlowly() -> UnsafeMutableRawPointer? {
-    guard slots.isWatched else { return slots.takeUntouched() }
     var damage: Fault?
     let slot = slots.takeWatched { damage = $0 }
     damage?.report()
@@ -53,7 +52,7 @@ package struct PoolMemory {
 
   @usableFromInline @inline(never)
   func putSlowly(_ slot: UnsafeRawPointer) {
-    if !slots.isWatched || !slots.putWatched(slot) { reportRefused(slot) }
+    if !slots.putWatched(slot) { reportRefused(slot) }
   }
 
   @usableFromInline

@@ -145,7 +145,44 @@ extension Check {
       context.note("\(words) random words for 20,000 blocks")
       context.require(words < 5000, "\(words) random words for 20,000 blocks, every second of which may have a page")
     }
+    // One in each tick of the clock, a few milliseconds, and no more.
+    guard let policy = ProcessHeap.shared?.pointee.policy else { return }
+    withGuards(.init(pages: 2)) {
+      let (before, start) = (policy.pageSamples, System.milliseconds)
+      while System.milliseconds < start + 60 { pool.deallocate(pool.allocateIfPossible(size: 48)) }
+      let (samples, passed) = (policy.pageSamples - before, System.milliseconds - start)
+      context.require(samples > 0 && samples <= passed, "\(samples) blocks before a page in \(passed) ms")
+    }
     context.count(20_000)
+  }
+
+  static let hugeBlocks = Check("huge-blocks", "all huge blocks released at once, guarded or not: given back, forgotten, freed no more") { context in
+    let pool = PoolAllocator()
+    for guarded in [false, true] {
+      withGuards(.init(canaries: guarded ? 1 : 0)) {
+        let sizes = [1100 << 20, 1200 << 20, 600 << 20, 100]
+        let blocks = sizes.compactMap { pool.allocateIfPossible(size: $0) }
+        guard blocks.count == 4, let heap = ProcessHeap.shared?.pointee else { return context.find("no memory") }
+        if guarded {
+          // The base of a guarded mapping is no user's pointer.
+          let base = blocks[2] - 16
+          context.require(heap.guarded.record(of: UserPointer(blocks[2]))?.base == BlockBase(address: UInt(bitPattern: base)), "another base")
+          let faults = FaultRecorder.record { pool.deallocate(base) }.map(\.state)
+          context.require(faults == ["the base of a guarded block, not its user's pointer"], "a guarded block's base is freed: \(faults)")
+        }
+        context.require(pool.releaseAllHugeBlocks() == 2, "other than two huge blocks are released")
+        context.require(pool.statistics().huge.liveBlocks == 0 && pool.checkInvariants(), "huge blocks are left")
+        for block in blocks.prefix(2) {
+          let kinds = FaultRecorder.record { pool.deallocate(block) }.map(\.kind)
+          // Of a guarded one only the base is known to have been given back.
+          context.require(kinds == [guarded ? "invalid pointer" : "double free"], "a block that was released is freed: \(kinds)")
+          context.require(heap.guarded.record(of: UserPointer(block)) == nil, "a block that was released is known")
+        }
+        context.require(FaultRecorder.record { blocks.suffix(2).forEach { pool.deallocate($0) } }.isEmpty, "other blocks are released too")
+        context.require(pool.releaseAllHugeBlocks() == 0, "huge blocks are released twice")
+        context.count(4)
+      }
+    }
   }
 
   static let keeping = Check("keeping", "blocks that are resized: which stay where they are") { context in

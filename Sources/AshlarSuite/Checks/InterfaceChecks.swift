@@ -24,7 +24,7 @@ extension Check {
     }
     errno = 0
     context.require(ashlarAlignedAlloc(3, 8) == nil && errno == EINVAL, "aligned_alloc takes an alignment of 3")
-    for (size, pages): (UInt, UInt) in [(0, 1), (1, 1), (page - 1, 1), (page, 1), (page + 1, 2)] {
+    for (size, pages): (UInt, UInt) in [(0, 1), (1, 1), (page - 1, 1), (page, 1), (page + 1, 2), (2 * page + 1, 3), (5 * page, 5)] {
       let block = ashlarPvalloc(size)
       context.require(ashlarMallocUsableSize(block) / page == pages, "pvalloc(\(size)): \(ashlarMallocUsableSize(block)) bytes")
       ashlarFreeAlignedSized(block, page, size)

@@ -186,6 +186,8 @@ extension Check {
       context.require(moved.load(as: Int.self) == round, "a block that was moved has changed")
       block = moved
     }
+    let faults = FaultRecorder.record { for size in [0, 1, System.pageBytes] { allocator.deallocate(allocator.allocateIfPossible(size: 1), size: size) } }
+    context.require(faults.isEmpty, "sizes that a block has are refused: \(faults)")
     let growth = ProcessMemory.mapped - mapped
     context.require(growth < 32 << 20, "\(growth >> 20) MiB of blocks that moved are lost")
     allocator.deallocate(block)
