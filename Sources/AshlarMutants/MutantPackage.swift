@@ -74,6 +74,13 @@ public struct MutantPackage {
 
   // MARK: The switch
 
+  /// Whether a program's machine code has the switch: a symbol of its own, which a text that names it is not.
+  public static func isSwitchable(_ program: URL) throws -> Bool {
+    // Put together here, so as not to be found here.
+    let symbol = [0] + ["ashlar", "reached"].joined(separator: "_").utf8 + [0]
+    return try Data(contentsOf: program, options: .mappedIfSafe).range(of: Data(symbol)) != nil
+  }
+
   private static let declaration = """
     extern ASHLAR_HIDDEN int ashlar_defect;
     extern ASHLAR_HIDDEN unsigned char *ashlar_reached;

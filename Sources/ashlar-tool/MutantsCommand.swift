@@ -65,9 +65,10 @@ struct MutantsCommand: ParsableCommand {
       console.line(errors)
       throw ExitCode(1)
     }
+    if machineCode { try requireCleanProgram(package, console) }
     let hunt = try Hunt(
       package, models: Model.all.map(\.name), checks: Battery.checks.map(\.name), secondsEach: seconds,
-      isBrief: only != nil, progress: console.progress)
+      isBrief: !machineCode, progress: console.progress)
     console.line("with no defect chosen the suite is clean")
     if machineCode { return }
     let verdicts = try hunted(chosen, hunt, console)
@@ -79,6 +80,8 @@ struct MutantsCommand: ParsableCommand {
   private func defects(_ root: URL) throws -> [Defect] {
     if !generated { return try DefectList.read(root: root) }
     let defects = try Generator.defects(root: root)
+    // So many are long in building: those that are named are seeded alone.
+    if let only { return try Self.named(only, of: defects) }
     return sample.map { Sample(count: $0, seed: seed).taken(from: defects) } ?? defects
   }
 
@@ -95,8 +98,12 @@ struct MutantsCommand: ParsableCommand {
   }
 
   private func selection(_ defects: [Defect]) throws -> [Defect] {
-    guard let only else { return defects }
-    return try only.split(separator: ",").map { name in
+    guard let only, !generated else { return defects }
+    return try Self.named(only, of: defects)
+  }
+
+  private static func named(_ names: String, of defects: [Defect]) throws -> [Defect] {
+    try names.split(separator: ",").map { name in
       guard let defect = defects.first(where: { $0.name == name }) else {
         throw ValidationError("No defect is named '\(name)'; --list shows them.")
       }
@@ -128,7 +135,9 @@ struct MutantsCommand: ParsableCommand {
   private static func unexplained(_ verdicts: [Hunt.Verdict], _ listed: [SurvivorList.Survivor], _ console: Console) -> Int {
     let survivors = verdicts.filter { $0.kill == nil }.map(\.defect)
     let unexplained = survivors.filter { defect in !listed.contains { $0.isStill(defect) } }
-    console.line("\n\(verdicts.count) defects seeded, \(verdicts.count - survivors.count) found, \(survivors.count) survived")
+    let found = verdicts.count - survivors.count
+    let share = tenths(100 * Double(found) / Double(max(1, verdicts.count)))
+    console.line("\n\(verdicts.count) defects seeded, \(found) found (\(share) %), \(survivors.count) survived")
     if let slowest = verdicts.filter({ $0.kill != nil }).max(by: { $0.seconds < $1.seconds }) {
       console.line("the longest took \(tenths(slowest.seconds)) s: \(slowest.defect.name)")
     }
@@ -153,6 +162,17 @@ struct MutantsCommand: ParsableCommand {
       }
     }
     console.line("the normal sources hold no trace of a defect or its switch")
+  }
+
+  private func requireCleanProgram(_ package: MutantPackage, _ console: Console) throws {
+    // That of the copy shows that there is something to be seen.
+    for (program, expected) in [(URL(filePath: "/proc/self/exe"), false), (package.program, true)] {
+      guard try MutantPackage.isSwitchable(program) == expected else {
+        console.line("\(program.path) \(expected ? "lacks" : "has") the switch")
+        throw ExitCode(1)
+      }
+    }
+    console.line("this program's machine code has no switch, the copy's has")
   }
 }
 

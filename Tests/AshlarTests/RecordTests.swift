@@ -38,7 +38,7 @@ import Testing
     }
     let base = try #require(direct.allocate(size: 1 << 20, alignment: 16)?.base)
     base.raw.storeBytes(of: 42, as: Int.self)
-    let larger = try #require(direct.resize(base, to: 1 << 31))
+    let larger = try #require(direct.resize(base, to: 1 << 31, alignment: 1))
     #expect(larger.raw.load(as: Int.self) == 42 && direct.counts(huge: true).liveBlocks == 1)
     #expect(direct.counts(huge: false).liveBlocks == 0 && direct.checkInvariants())
     #expect(direct.releaseAllHuge() == 1 && direct.block(at: larger) == nil && direct.checkInvariants())

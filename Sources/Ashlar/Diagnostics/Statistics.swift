@@ -47,10 +47,10 @@ public struct Statistics: Sendable {
 }
 
 /// Counts that no other record holds: medium blocks, and small ones served without a cache.
-struct HeapCounters<Memory: SharedMemory> {
+package struct HeapCounters<Memory: SharedMemory> {
   private let state: UnsafeMutableRawPointer
 
-  static var bytes: Int { (2 * BuddyTables.orders + SizeClass.count) * 8 }
+  package static var bytes: Int { (2 * BuddyTables.orders + SizeClass.count) * 8 }
 
   /// `state` is `bytes` long and zero.
   init(state: UnsafeMutableRawPointer) { self.state = state }

@@ -21,7 +21,7 @@ package struct Tracker<Memory: SharedMemory> {
   private let table: AddressTable<Memory, Record>
   private let groups: AddressTable<Memory, Group>
 
-  package static var bytes: Int { 128 }
+  package static var bytes: Int { 2 * CacheLine.bytes }
 
   /// `state` is `bytes` long and zero.
   package init(state: UnsafeMutableRawPointer) {
@@ -104,8 +104,8 @@ package struct Tracker<Memory: SharedMemory> {
 
   private func add(_ record: Record) -> Bool {
     // One key for a site on a level; sites that are different never share an address and a line.
-    let key = (record.site.address &+ UInt(record.site.line) &* 0x9E37_79B9_7F4A_7C15) &* 4 &+ UInt(record.level.rawValue)
-      | 1 << 63
+    let key = (record.site.address &+ UInt(record.site.line) &* 0x9E37_79B9_7F4A_7C15) &* 4
+      | UInt(record.level.rawValue) | 1 << 63
     let known = groups.update(key) { group in
       group.blocks += 1
       group.bytes += record.size

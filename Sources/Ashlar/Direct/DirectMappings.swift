@@ -105,7 +105,7 @@ package struct DirectMappings<Memory: SharedMemory> {
 
   /// Resizes a block, moving it if need be; nil when the system refuses, or when more than a page of alignment is
   /// asked for or was: the block is then what it was.
-  package func resize(_ base: BlockBase, to size: Int, alignment: Int = 1) -> BlockBase? {
+  package func resize(_ base: BlockBase, to size: Int, alignment: Int) -> BlockBase? {
     lock.withLock {
       guard var block = table[base.address], let mapped = Self.roundedToPage(size) else { return nil }
       var address = base.address
@@ -208,20 +208,19 @@ package struct DirectMappings<Memory: SharedMemory> {
   // MARK: Mapping
 
   private static func roundedToPage(_ size: Int) -> Int? {
+    // No system has so much, and less than that does not overflow when it is aligned.
+    guard size <= Int.max - Alignment.largest else { return nil }
     let page = System.pageBytes
-    let (sum, overflow) = max(size, 1).addingReportingOverflow(page - 1)
-    return overflow ? nil : sum & ~(page - 1)
+    return max((size + page - 1) & ~(page - 1), page)
   }
 
   // Alignment above a page: map more, and give back what lies before and behind.
   private func map(_ bytes: Int, alignment: Int) -> UnsafeMutableRawPointer? {
-    let page = System.pageBytes
-    guard alignment > page else { return Memory.map(bytes) }
-    let (padded, overflow) = bytes.addingReportingOverflow(alignment - page)
-    guard !overflow, let start = Memory.map(padded) else { return nil }
+    let padding = max(alignment - System.pageBytes, 0)
+    guard let start = Memory.map(bytes + padding) else { return nil }
     let misaligned = Int(bitPattern: UInt(bitPattern: start) & UInt(alignment - 1))
     let before = misaligned == 0 ? 0 : alignment - misaligned
-    let behind = padded - before - bytes
+    let behind = padding - before
     if before > 0 { Memory.unmap(start, before) }
     if behind > 0 { Memory.unmap(start + before + bytes, behind) }
     return start + before

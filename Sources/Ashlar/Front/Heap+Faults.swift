@@ -19,15 +19,13 @@ extension Heap {
     guard region.contains(base.address) else { return reportOutside(user, operation) }
     let page = region.page(of: base.address)
     let slab = Slab<Memory>(region: region, containing: page)
-    if isInUse(slab), let sizeClass = slab.sizeClass {
+    // A page's descriptor is only of use while its unit was ever handed out; before that it reads as zero, no class.
+    if let sizeClass = slab.sizeClass {
       reportInSlab(user, operation, slab, sizeClass)
     } else {
       reportInUnits(user, operation)
     }
   }
-
-  // A page's descriptor is only of use while its unit was ever handed out; before that it reads as zero, no class.
-  private func isInUse(_ slab: Slab<Memory>) -> Bool { slab.sizeClass != nil }
 
   private func reportOutside(_ user: UserPointer, _ operation: Operation) {
     var fault = Fault(operation: operation, kind: .invalidPointer, address: user.address, state: "not from this allocator")

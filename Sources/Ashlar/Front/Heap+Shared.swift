@@ -52,9 +52,7 @@ extension Heap where Memory == HardwareMemory {
   private func finishStart() {
     ashlar_watch_forks()
     if switches.track { setTracking(true) }
-    if switches.guardInterval > 0 || switches.sampleInterval > 0 {
-      setGuards(canaries: switches.guardInterval, pages: switches.sampleInterval)
-    }
+    setGuards(canaries: switches.guardInterval, pages: switches.sampleInterval)
   }
 }
 

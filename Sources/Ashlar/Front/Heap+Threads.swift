@@ -39,7 +39,7 @@ extension Heap {
   /// Records where blocks are allocated from now on, or stops and forgets. While it is on, no call takes the hot path.
   package func setTracking(_ on: Bool) {
     // Nothing is recorded while the hot path, which forgets nothing, is still open.
-    if on { registry.setOpen { false } }
+    registry.setOpen { false }
     tracker.setEnabled(on)
     updateRoutes()
   }

@@ -16,10 +16,10 @@ package struct Heap<Memory: SharedMemory> {
   package init(_ memory: UnsafeRawPointer) { parts = memory.assumingMemoryBound(to: HeapParts<Memory>.self) }
 
   /// Sets up a heap on memory of its own; nil, with nothing left behind, when the system has none.
-  package init?(switches: Switches) {
+  package init?(switches: Switches, marks: MemoryMarks = MemoryMarks()) {
     let bytes = MemoryLayout<HeapParts<Memory>>.size
     guard let memory = Memory.map(bytes) else { return nil }
-    guard let parts = HeapParts<Memory>(switches: switches) else {
+    guard let parts = HeapParts<Memory>(switches: switches, marks: marks) else {
       Memory.unmap(memory, bytes)
       return nil
     }

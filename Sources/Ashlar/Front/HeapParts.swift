@@ -1,7 +1,7 @@
 import CAshlar
 
 /// What a heap consists of. Set up once, and read-only from then on: each part guards what changes in it.
-struct HeapParts<Memory: SharedMemory> {
+package struct HeapParts<Memory: SharedMemory> {
   let switches: Switches
   let region: Region<Memory>
   let metadata: MetadataMemory<Memory>
@@ -16,62 +16,52 @@ struct HeapParts<Memory: SharedMemory> {
   let guarded: GuardedBlocks<Memory>
   let pages: GuardPages<Memory>
   let canary = Canary(secret: Memory.random)
-  let marks = MemoryMarks()
+  let marks: MemoryMarks
   let counters: HeapCounters<Memory>
 
   /// Sets the parts up on memory of their own; nil, with nothing left behind, when the system has none.
-  init?(switches: Switches) {
+  init?(switches: Switches, marks: MemoryMarks) {
     self.switches = switches
-    let strict = switches.strict || Self.countsEveryWritablePage()
+    self.marks = marks
+    let strict = switches.strict || Self.countsEveryWritablePage("/proc/sys/vm/overcommit_memory")
     // Half of a limited address space stays with the program.
     var wanted = switches.region
     let limit = ashlar_os_address_space_limit()
-    while wanted > 4 << 20, wanted > limit / 2 { wanted >>= 1 }
+    while wanted > Region<Memory>.smallest, wanted > limit / 2 { wanted >>= 1 }
     guard let region = Region<Memory>(bytes: wanted, strict: strict, unitRecordBytes: { BuddyTables.bytes(units: $0) })
     else { return nil }
-    guard let memory = Memory.map(Self.stateBytes(units: region.unitCount)) else {
+    let layout = HeapLayout<Memory>(units: region.unitCount)
+    guard let memory = Memory.map(layout.bytes) else {
       region.release()
       return nil
     }
-    var next = memory
-    func take(_ bytes: Int) -> UnsafeMutableRawPointer {
-      defer { next += (bytes + 63) & ~63 }
-      return next
-    }
-    func retention() -> Retention<Memory> {
-      Retention(region: region, cap: switches.retain, delay: UInt(switches.delay), state: take(Retention<Memory>.bytes))
+    func retention(_ state: Int) -> Retention<Memory> {
+      Retention(region: region, cap: switches.retain, delay: UInt(switches.delay), state: memory + state)
     }
     self.region = region
-    metadata = MetadataMemory(state: take(MetadataMemory<Memory>.bytes))
-    buddy = Buddy(tables: BuddyTables(memory: region.unitRecords, units: region.unitCount), retention: retention())
+    metadata = MetadataMemory(state: memory + layout.metadata)
+    buddy = Buddy(
+      tables: BuddyTables(memory: region.unitRecords, units: region.unitCount), retention: retention(layout.mediumRetention))
     pool = SlabPool(
-      region: region, buddy: buddy, retention: retention(), state: take(SlabPool<Memory>.stateBytes),
-      table: take(SlabPool<Memory>.tableBytes(units: region.unitCount)))
-    slabs = SlabClasses(region: region, pool: pool, state: take(SlabClasses<Memory>.bytes))
-    depots = Depots(heads: take(Depots<Memory>.bytes), metadata: metadata, limitBytes: switches.depot)
-    registry = CacheRegistry(state: take(CacheRegistry<Memory>.bytes), metadata: metadata)
-    direct = DirectMappings(state: take(DirectMappings<Memory>.bytes), hugePages: switches.hugePages)
-    tracker = Tracker(state: take(Tracker<Memory>.bytes))
-    policy = GuardPolicy(state: take(GuardPolicy<Memory>.bytes))
-    guarded = GuardedBlocks(state: take(GuardedBlocks<Memory>.bytes))
-    pages = GuardPages(state: take(GuardPages<Memory>.bytes))
-    counters = HeapCounters(state: take(HeapCounters<Memory>.bytes))
-  }
-
-  private static func stateBytes(units: Int) -> Int {
-    var total = MetadataMemory<Memory>.bytes + 2 * Retention<Memory>.bytes
-    total += SlabPool<Memory>.stateBytes + SlabPool<Memory>.tableBytes(units: units) + SlabClasses<Memory>.bytes
-    total += Depots<Memory>.bytes + CacheRegistry<Memory>.bytes + DirectMappings<Memory>.bytes
-    total += Tracker<Memory>.bytes + HeapCounters<Memory>.bytes
-    total += GuardPolicy<Memory>.bytes + GuardedBlocks<Memory>.bytes + GuardPages<Memory>.bytes
-    // Each part begins on a line of its own.
-    return total + 20 * 64
+      region: region, buddy: buddy, retention: retention(layout.poolRetention), state: memory + layout.pool,
+      table: memory + layout.units)
+    slabs = SlabClasses(region: region, pool: pool, state: memory + layout.slabs)
+    depots = Depots(heads: memory + layout.depots, metadata: metadata, limitBytes: switches.depot)
+    registry = CacheRegistry(state: memory + layout.registry, metadata: metadata)
+    direct = DirectMappings(state: memory + layout.direct, hugePages: switches.hugePages)
+    tracker = Tracker(state: memory + layout.tracker)
+    policy = GuardPolicy(state: memory + layout.policy)
+    guarded = GuardedBlocks(state: memory + layout.guarded)
+    pages = GuardPages(state: memory + layout.pages)
+    counters = HeapCounters(state: memory + layout.counters)
   }
 
   /// Whether the system charges every writable page (`vm.overcommit_memory` is 2).
-  private static func countsEveryWritablePage() -> Bool {
+  ///
+  /// - Parameter file: where it says so; one that can't be read says no.
+  package static func countsEveryWritablePage(_ file: UnsafePointer<CChar>) -> Bool {
     var mode: UInt8 = 0
-    let read = ashlar_os_read_file("/proc/sys/vm/overcommit_memory", &mode, 1)
-    return read == 1 && mode == 50
+    _ = ashlar_os_read_file(file, &mode, MemoryLayout<UInt8>.size)
+    return mode == UInt8(ascii: "2")
   }
 }

@@ -10,7 +10,6 @@ package struct Canary {
   /// Bytes on each side of a block that are written and checked, at most.
   package static var zoneBytes: UInt { 128 }
   private static var freedByte: UInt8 { 0xDB }
-  private static var freedWord: UInt { UInt(freedByte) &* 0x0101_0101_0101_0101 }
 
   package init(secret: UInt) { self.secret = secret }
 
@@ -35,13 +34,9 @@ package struct Canary {
 
   /// The first byte that was changed since the block was freed.
   package static func firstChange(inFreed bytes: Range<UInt>) -> UInt? {
-    var address = bytes.lowerBound
-    while address &+ 8 <= bytes.upperBound, UnsafeRawPointer(pointer(address)).loadUnaligned(as: UInt.self) == freedWord { address &+= 8 }
-    while address < bytes.upperBound {
-      if pointer(address).pointee != freedByte { return address }
-      address &+= 1
-    }
-    return nil
+    // All of them first, which the compiler makes a loop over many at once of.
+    let changes = UnsafeBufferPointer(start: pointer(bytes.lowerBound), count: bytes.count).reduce(0) { $0 | ($1 ^ freedByte) }
+    return changes == 0 ? nil : bytes.first { pointer($0).pointee != freedByte }
   }
 
   private static func pointer(_ address: UInt) -> UnsafeMutablePointer<UInt8> {

@@ -12,15 +12,15 @@ package struct GuardPages<Memory: SharedMemory> {
   private let state: PlainPointer<Memory, UInt>
 
   private struct Slot {
-    var record: GuardRecord
-    var phase: Phase
+    /// Of the block that it holds or held last.
+    var record: GuardRecord?
     /// Whether the system refused to take the page's contents.
     var isDirty: Bool
     var nextFree: UInt
+    var live: GuardRecord? { record.flatMap { $0.isFree ? nil : $0 } }
   }
-  private enum Phase { case never, live, freed }
 
-  package static var bytes: Int { 64 }
+  package static var bytes: Int { CacheLine.bytes }
   package static var slotCount: Int { 256 }
 
   /// `state` is `bytes` long and zero.
@@ -46,14 +46,10 @@ package struct GuardPages<Memory: SharedMemory> {
         return false
       }
       state[4] = UInt(bitPattern: records)
-      let never = GuardRecord(
-        user: UserPointer(nil), size: 0, offset: 0, end: 0, level: .small, tag: .none, allocated: .unknown)
-      for index in 0..<Self.slotCount {
-        let next = index + 1 < Self.slotCount ? UInt(index) + 2 : 0
-        slots[index] = Slot(record: never, phase: .never, isDirty: false, nextFree: next)
+      for slot in 0..<Self.slotCount {
+        slots[slot].record = nil
+        appendFree(slot, isDirty: false)
       }
-      state[2] = 1
-      state[3] = UInt(Self.slotCount)
       Memory.storeReleasing(UInt(bitPattern: memory), to: baseWord)
       return true
     }
@@ -92,10 +88,7 @@ package struct GuardPages<Memory: SharedMemory> {
       allocated: site)
     canary.seal(record.zoneBefore)
     canary.seal(record.zoneBehind)
-    lock.withLock {
-      slots[slot].record = record
-      slots[slot].phase = .live
-    }
+    lock.withLock { slots[slot].record = record }
     return user
   }
 
@@ -106,7 +99,7 @@ package struct GuardPages<Memory: SharedMemory> {
   }
 
   private func known(_ user: UserPointer, _ slot: Int) -> GuardRecord? {
-    slots[slot].phase != .never && slots[slot].record.user == user.address ? slots[slot].record : nil
+    slots[slot].record.flatMap { $0.user == user.address ? $0 : nil }
   }
 
   /// Makes a live block a freed one. Of any number of threads that try, one has it.
@@ -116,9 +109,8 @@ package struct GuardPages<Memory: SharedMemory> {
       guard var record = known(user, slot) else { return .unknown }
       if record.isFree { return .alreadyFree(record) }
       record.freed = site
-      slots[slot].record.freed = site
-      slots[slot].record.isFree = true
-      slots[slot].phase = .freed
+      slots[slot].record = record
+      slots[slot].record?.isFree = true
       return .taken(record)
     }
   }
@@ -141,13 +133,13 @@ package struct GuardPages<Memory: SharedMemory> {
     }
   }
 
-  private func putFree(_ slot: Int, isDirty: Bool) {
-    lock.withLock {
-      slots[slot].isDirty = isDirty
-      slots[slot].nextFree = 0
-      if state[3] == 0 { state[2] = UInt(slot) + 1 } else { slots[Int(state[3]) - 1].nextFree = UInt(slot) + 1 }
-      state[3] = UInt(slot) + 1
-    }
+  private func putFree(_ slot: Int, isDirty: Bool) { lock.withLock { appendFree(slot, isDirty: isDirty) } }
+
+  private func appendFree(_ slot: Int, isDirty: Bool) {
+    slots[slot].isDirty = isDirty
+    slots[slot].nextFree = 0
+    if state[3] == 0 { state[2] = UInt(slot) + 1 } else { slots[Int(state[3]) - 1].nextFree = UInt(slot) + 1 }
+    state[3] = UInt(slot) + 1
   }
 
   // MARK: Faults
@@ -167,8 +159,7 @@ package struct GuardPages<Memory: SharedMemory> {
   }
 
   private func fault(of slot: Int, _ kind: Fault.Kind, _ address: UInt) -> Fault? {
-    guard slot >= 0, slot < Self.slotCount, slots[slot].phase != .never else { return nil }
-    let record = slots[slot].record
+    guard (0..<Self.slotCount).contains(slot), let record = slots[slot].record else { return nil }
     return record.fault(record.isFree ? .useAfterFree : kind, .access, at: address)
   }
 
@@ -180,9 +171,9 @@ package struct GuardPages<Memory: SharedMemory> {
   package func nextDamage(_ canary: Canary, found operation: Operation) -> Fault? {
     guard base != 0 else { return nil }
     return lock.withLock {
-      for slot in 0..<Self.slotCount where slots[slot].phase == .live && !slots[slot].record.isReported {
-        guard let fault = slots[slot].record.damage(canary, found: operation) else { continue }
-        slots[slot].record.isReported = true
+      for slot in 0..<Self.slotCount {
+        guard let record = slots[slot].live, !record.isReported, let fault = record.damage(canary, found: operation) else { continue }
+        slots[slot].record?.isReported = true
         return fault
       }
       return nil
@@ -194,9 +185,10 @@ package struct GuardPages<Memory: SharedMemory> {
     guard base != 0 else { return (0, 0) }
     return lock.withLock {
       var (blocks, bytes) = (0, 0)
-      for slot in 0..<Self.slotCount where slots[slot].phase == .live {
+      for slot in 0..<Self.slotCount {
+        guard let record = slots[slot].live else { continue }
         blocks += 1
-        bytes += slots[slot].record.size
+        bytes += record.size
       }
       return (blocks, bytes)
     }

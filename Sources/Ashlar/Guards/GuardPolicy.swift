@@ -7,7 +7,7 @@ package struct GuardPolicy<Memory: SharedMemory> {
   // Words: canary interval, page interval, millisecond of the last page sample, page samples ever taken.
   private let state: UnsafeMutableRawPointer
 
-  package static var bytes: Int { 64 }
+  package static var bytes: Int { CacheLine.bytes }
 
   /// `state` is `bytes` long and zero.
   package init(state: UnsafeMutableRawPointer) { self.state = state }

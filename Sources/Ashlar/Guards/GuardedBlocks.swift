@@ -143,7 +143,6 @@ package struct GuardedBlocks<Memory: SharedMemory> {
 extension MemoryMarks {
   /// Runs `body`, which reads what only the allocator may.
   package func whilePermitted<Result>(_ record: GuardRecord, _ body: () -> Result) -> Result {
-    guard matter else { return body() }
     permit(record.zoneBefore)
     permit(record.zoneBehind)
     if record.isFree { permit(record.bytes) }

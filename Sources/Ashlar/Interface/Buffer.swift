@@ -24,12 +24,10 @@ public struct Buffer<Element>: ~Copyable {
     allocator: any BlockAllocator = DefaultAllocator.current, file: StaticString = #fileID, line: UInt = #line
   ) throws(AllocationError) {
     let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
-    guard count >= 0, !overflow else { throw .invalidSize }
-    // Raised to the type's own, unless it is none at all: that is for the allocator to refuse.
-    let isPowerOfTwo = alignment > 0 && alignment & (alignment - 1) == 0
-    let block = try allocator.allocate(
-      size: bytes, alignment: isPowerOfTwo ? max(alignment, MemoryLayout<Element>.alignment) : alignment,
-      zeroed: zeroed, file: file, line: line)
+    guard !overflow else { throw .invalidSize }
+    // Raised to the type's own, unless it is none at all: that is for the allocator to refuse, as is a negative size.
+    let raised = Alignment(UInt(bitPattern: alignment)).map { max($0.value, MemoryLayout<Element>.alignment) }
+    let block = try allocator.allocate(size: bytes, alignment: raised ?? alignment, zeroed: zeroed, file: file, line: line)
     baseAddress = block.bindMemory(to: Element.self, capacity: count)
     self.count = count
     self.allocator = allocator

@@ -19,7 +19,7 @@ public struct SystemAllocator: BlockAllocator {
   public func reallocate(
     _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, file: StaticString, line: UInt
   ) throws(AllocationError) -> UnsafeMutableRawPointer {
-    if alignment <= 16, alignment > 0, alignment & (alignment - 1) == 0, size > 0 {
+    if let valid = Alignment(UInt(bitPattern: alignment)), valid.value <= 16, size > 0 {
       guard let moved = ashlar_system_reallocate(block, size) else { throw .outOfMemory(size: size) }
       return moved
     }

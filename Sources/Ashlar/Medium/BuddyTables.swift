@@ -9,10 +9,7 @@ package struct BuddyTables {
   package static let usualQueueCapacity = 256
 
   package static func bytes(units: Int, queueCapacity: Int = usualQueueCapacity) -> Int {
-    let blocks = 2 * units
-    let total = blocks * 16 + orders * SharedPair.bytes + (2 + orders) * 64
-      + MergeQueue<HardwareMemory>.bytes(capacity: queueCapacity)
-    return (total + 65535) & ~65535
+    queueOffset(units: units) + MergeQueue<HardwareMemory>.bytes(capacity: queueCapacity)
   }
 
   package init(memory: UnsafeMutableRawPointer, units: Int, queueCapacity: Int = usualQueueCapacity) {
@@ -30,7 +27,12 @@ package struct BuddyTables {
   /// The link of block `number` in its free list.
   package func link(_ number: Int) -> SharedWord { SharedWord(memory + (2 &* units &+ number) &* 8) }
 
-  private var heads: UnsafeMutableRawPointer { memory + 32 &* units }
+  // A word and a link for each block of each order lie before it.
+  private static func headsOffset(units: Int) -> Int { 32 &* units }
+  private static func controlsOffset(units: Int) -> Int { headsOffset(units: units) &+ orders &* SharedPair.bytes }
+  private static func queueOffset(units: Int) -> Int { controlsOffset(units: units) &+ (2 &+ orders) &* CacheLine.bytes }
+
+  private var heads: UnsafeMutableRawPointer { memory + Self.headsOffset(units: units) }
   package func head(order: Int) -> SharedPair { SharedPair(heads + order &* SharedPair.bytes) }
 
   /// Calls `body` with the head of every list.
@@ -38,7 +40,7 @@ package struct BuddyTables {
     for order in 0..<Self.orders { body(head(order: order)) }
   }
 
-  private var controls: UnsafeMutableRawPointer { heads + Self.orders &* SharedPair.bytes }
+  private var controls: UnsafeMutableRawPointer { memory + Self.controlsOffset(units: units) }
   /// A bit for each order whose list may hold a block.
   package var nonEmpty: SharedWord { SharedWord(controls) }
   /// Units handed out to the orders so far; those above are untouched.
@@ -48,9 +50,9 @@ package struct BuddyTables {
   /// Threads that may have free memory in their hands, and how many ever had.
   package var transits: SharedWord { SharedWord(controls + 24) }
   /// 1 while a thread merges.
-  package var workerActive: SharedWord { SharedWord(controls + 64) }
+  package var workerActive: SharedWord { SharedWord(controls + CacheLine.bytes) }
   /// The block of an order that was freed last, not merged yet.
-  package func hot(order: Int) -> SharedWord { SharedWord(controls + 128 + order &* 64) }
+  package func hot(order: Int) -> SharedWord { SharedWord(controls + (2 &+ order) &* CacheLine.bytes) }
 
-  package var queue: UnsafeMutableRawPointer { controls + (2 + Self.orders) &* 64 }
+  package var queue: UnsafeMutableRawPointer { memory + Self.queueOffset(units: units) }
 }

@@ -8,7 +8,7 @@ package struct MergeQueue<Memory: SharedMemory> {
   package let capacity: Int
 
   /// Bytes for a queue of `capacity` cells, a power of two: two lines for the positions, then the cells.
-  package static func bytes(capacity: Int) -> Int { 128 + capacity * 16 }
+  package static func bytes(capacity: Int) -> Int { 2 * CacheLine.bytes + capacity * 16 }
 
   /// `words` is `bytes(capacity:)` long, and nobody's yet.
   package init(words: UnsafeMutableRawPointer, capacity: Int) {
@@ -18,10 +18,10 @@ package struct MergeQueue<Memory: SharedMemory> {
   }
 
   private var tail: SharedWord { SharedWord(words) }
-  private var head: SharedWord { SharedWord(words + 64) }
+  private var head: SharedWord { SharedWord(words + CacheLine.bytes) }
 
   private func cell(_ position: UInt) -> UnsafeMutableRawPointer {
-    words + 128 + Int(bitPattern: position & UInt(capacity - 1)) * 16
+    words + 2 * CacheLine.bytes + Int(bitPattern: position & UInt(capacity - 1)) * 16
   }
   private func sequence(_ position: UInt) -> SharedWord { SharedWord(cell(position)) }
   // Owned by whoever has claimed the position.

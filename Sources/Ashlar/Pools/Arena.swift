@@ -39,8 +39,8 @@ public struct Arena: ~Copyable {
   /// - Throws: `AllocationError`; nothing has changed then.
   @inlinable @inline(__always)
   public func allocate(size: Int, alignment: Int = 16) throws(AllocationError) -> UnsafeMutableRawPointer {
-    if !memory.chunks.isWatched, size > 0, alignment > 0, alignment <= 1 << 40, alignment & (alignment &- 1) == 0,
-      let block = memory.chunks.take(size, alignment)
+    if !memory.chunks.isWatched, size > 0, let valid = Alignment(UInt(bitPattern: alignment)),
+      let block = memory.chunks.take(size, valid.value)
     {
       return block
     }

@@ -40,7 +40,7 @@ package struct ArenaMemory<Memory: PlainMemory> {
   }
 
   private func issue(_ block: UnsafeMutableRawPointer, _ bytes: Int, _ damage: (Fault) -> Void) -> UnsafeMutableRawPointer {
-    if chunks.isWatched, let fault = chunks.issue(block, bytes) { damage(fault) }
+    if let fault = chunks.issue(block, bytes) { damage(fault) }
     return block
   }
 
@@ -60,7 +60,7 @@ extension ArenaMemory where Memory == HardwareMemory {
   static func make(
     chunkSize: Int, allocator: any BlockAllocator, file: StaticString, line: UInt
   ) throws(AllocationError) -> Self {
-    let words = try PoolAllocator().allocate(size: BumpChunks<Memory>.bytes, alignment: 64, zeroed: true, file: file, line: line)
+    let words = try PoolAllocator().allocate(size: BumpChunks<Memory>.bytes, alignment: CacheLine.bytes, zeroed: true, file: file, line: line)
     do throws(AllocationError) {
       return try Self(words: words, chunkSize: chunkSize, allocator: allocator, file: file, line: line)
     } catch {

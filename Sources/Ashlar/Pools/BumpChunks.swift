@@ -22,7 +22,7 @@ package struct BumpChunks<Memory: PlainMemory> {
     static var lock: Int { 4 }
   }
 
-  package static var bytes: Int { 64 }
+  package static var bytes: Int { CacheLine.bytes }
 
   /// `words` are `bytes` zeroes, 8-byte aligned: no chunk.
   package init(words: UnsafeMutableRawPointer, freed: FreedBytes) {
@@ -42,8 +42,10 @@ package struct BumpChunks<Memory: PlainMemory> {
     static var headerBytes: Int { 32 }
     let header: PlainPointer<Memory, UInt>
 
+    init(_ memory: UnsafeMutableRawPointer) { header = PlainPointer(memory) }
+
     /// `address` is not 0.
-    init(_ address: UInt) { header = PlainPointer(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped) }
+    init(_ address: UInt) { self.init(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped) }
 
     var address: UInt { UInt(bitPattern: header.raw) }
     var start: UInt { address + UInt(Self.headerBytes) }
@@ -96,14 +98,14 @@ package struct BumpChunks<Memory: PlainMemory> {
 
   private var nextChunk: Chunk? {
     let next = words[Word.current] == 0 ? words[Word.first] : Chunk(words[Word.current]).next
-    return next == 0 ? nil : Chunk(next)
+    return UnsafeMutableRawPointer(bitPattern: next).map { Chunk($0) }
   }
 
   /// Puts a chunk behind the current one, in the place of the next one, which is answered. The caller gives up the one and owns the
   /// other.
   package func replaceNext(_ memory: UnsafeMutableRawPointer, bytes: Int) -> UnsafeMutableRawPointer? {
     let old = nextChunk
-    let chunk = Chunk(UInt(bitPattern: memory))
+    let chunk = Chunk(memory)
     chunk.next = old?.next ?? 0
     chunk.end = chunk.address + UInt(bytes)
     chunk.left = chunk.start

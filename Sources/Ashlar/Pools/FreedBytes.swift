@@ -6,11 +6,14 @@
 /// The bytes are the caller's alone while any of these runs. O(bytes).
 @usableFromInline
 package struct FreedBytes {
-  private let marks = MemoryMarks()
+  private let marks: MemoryMarks
   private let isFilled: Bool
 
   /// As the heap's guards are at this moment.
-  package init() { isFilled = PoolAllocator.guards.canaries == 1 }
+  package init(marks: MemoryMarks = MemoryMarks()) {
+    self.marks = marks
+    isFilled = PoolAllocator.guards.canaries == 1
+  }
 
   package var isWatched: Bool { marks.matter || isFilled }
 

@@ -75,7 +75,7 @@ public enum NUMA {
 
   // MARK: Sets of nodes as the system takes them
 
-  static func withNodeWords<Result>(
+  package static func withNodeWords<Result>(
     _ nodes: Set<Int> = [], _ body: (UnsafeMutablePointer<UInt>) -> Result
   ) -> Result {
     withUnsafeTemporaryAllocation(of: UInt.self, capacity: System.nodeWords) { words in

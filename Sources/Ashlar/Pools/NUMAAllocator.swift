@@ -27,7 +27,7 @@ public final class NUMAAllocator: BlockAllocator, CustomStringConvertible {
     guard let probe = System.map(System.pageBytes) else { throw .outOfMemory }
     defer { System.unmap(probe, System.pageBytes) }
     guard Self.place(probe, System.pageBytes, policy) else { throw .unavailable }
-    guard let state = PoolAllocator().allocateIfPossible(size: DirectMappings<HardwareMemory>.bytes, alignment: 64, zeroed: true)
+    guard let state = PoolAllocator().allocateIfPossible(size: DirectMappings<HardwareMemory>.bytes, alignment: CacheLine.bytes, zeroed: true)
     else { throw .outOfMemory }
     self.state = state
     mappings = DirectMappings(state: state, hugePages: false)

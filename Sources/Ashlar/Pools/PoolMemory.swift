@@ -15,7 +15,7 @@ package struct PoolMemory {
     self.allocator = allocator
     objects = try allocator.allocate(size: layout.objectBytes, alignment: multiple, zeroed: false, file: file, line: line)
     do throws(AllocationError) {
-      records = try allocator.allocate(size: layout.recordBytes, alignment: 64, zeroed: true, file: file, line: line)
+      records = try allocator.allocate(size: layout.recordBytes, alignment: CacheLine.bytes, zeroed: true, file: file, line: line)
     } catch {
       allocator.deallocate(objects)
       throw error
@@ -38,7 +38,6 @@ package struct PoolMemory {
 
   @usableFromInline @inline(never)
   func takeSlowly() -> UnsafeMutableRawPointer? {
-    guard slots.isWatched else { return slots.takeUntouched() }
     var damage: Fault?
     let slot = slots.takeWatched { damage = $0 }
     damage?.report()
@@ -53,7 +52,7 @@ package struct PoolMemory {
 
   @usableFromInline @inline(never)
   func putSlowly(_ slot: UnsafeRawPointer) {
-    if !slots.isWatched || !slots.putWatched(slot) { reportRefused(slot) }
+    if !slots.putWatched(slot) { reportRefused(slot) }
   }
 
   @usableFromInline

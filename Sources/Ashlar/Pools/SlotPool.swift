@@ -35,7 +35,7 @@ package struct SlotPool<Memory: PlainMemory> {
     static var frontier: Int { 1 }
     @inlinable static var taken: Int { 2 }
     static var lock: Int { 3 }
-    @inlinable static var bytes: Int { 64 }
+    @inlinable static var bytes: Int { CacheLine.bytes }
   }
 
   // Behind the words: the first granules of the free slots, the one freed last at the end.
@@ -53,7 +53,7 @@ package struct SlotPool<Memory: PlainMemory> {
     package let slots: Int
     package var objectBytes: Int { slots * slotBytes }
     package var recordBytes: Int { Word.bytes + listBytes + objectBytes / RegionLayout.granuleBytes }
-    var listBytes: Int { (slots * MemoryLayout<UInt32>.stride + 63) & ~63 }
+    var listBytes: Int { CacheLine.rounded(slots * MemoryLayout<UInt32>.stride) }
 
     /// Nil for a negative number of slots, and for more than 64 GiB of them.
     package init?(slots: Int, size: Int, alignment: Int) {
@@ -212,7 +212,6 @@ package struct SlotPool<Memory: PlainMemory> {
     guard counts.slots - counts.live >= count else { return false }
     let (frontier, listed) = (words[Word.frontier], Int(listed))
     let fresh = UInt(max(0, count - listed)) * slotGranules
-    guard fresh > 0 else { return true }
     let slots = bytes(frontier).lowerBound..<base + (frontier + fresh) << RegionLayout.granuleShift
     freed.permit(slots)
     Self.touch(slots)

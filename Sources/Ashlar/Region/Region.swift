@@ -22,7 +22,7 @@ package struct Region<Memory: SharedMemory> {
 
   private static var alignment: Int { 2 << 20 }
   /// A region is a multiple of this, so that every table beside it begins at a line of its own.
-  private static var smallest: Int { 4 << 20 }
+  package static var smallest: Int { 4 << 20 }
 
   package var bytes: Int { unitCount * RegionLayout.unitBytes }
 

@@ -6,16 +6,16 @@ package struct MetadataMemory<Memory: SharedMemory> {
   private let state: PlainPointer<Memory, UInt>
   private static var mappingBytes: Int { 256 << 10 }
 
-  package static var bytes: Int { 64 }
+  package static var bytes: Int { CacheLine.bytes }
 
   /// `state` is `bytes` long and zero.
   package init(state: UnsafeMutableRawPointer) { self.state = PlainPointer(state) }
 
   package var lock: Lock<Memory> { Lock(SharedWord(state)) }
 
-  /// `bytes` zeroed bytes, 64-byte aligned; nil when the system has none.
+  /// `bytes` zeroed bytes, at the start of a line; nil when the system has none.
   package func take(_ bytes: Int) -> UnsafeMutableRawPointer? {
-    let rounded = (bytes + 63) & ~63
+    let rounded = CacheLine.rounded(bytes)
     return lock.withLock {
       if Int(bitPattern: state[2] &- state[1]) < rounded {
         let mapping = max(Self.mappingBytes, rounded)

@@ -22,7 +22,7 @@ package struct SharedPair {
   package init(_ address: UnsafeMutableRawPointer) { self.address = address }
 
   /// Bytes that a pair takes, a cache line of its own included so that two pairs never share one.
-  package static var bytes: Int { 64 }
+  package static var bytes: Int { CacheLine.bytes }
 }
 
 /// A byte that several threads touch, and only through the seam.

@@ -84,6 +84,12 @@ extension Check {
       context.require(traps { PoolAllocator.guards = guards }, "\(guards) are taken")
     }
     context.require(!traps { PoolAllocator.guards = .init(canaries: 1_000_000_000, pages: 0) }, "the largest interval is refused")
+    for index in [-1, SizeClass.count] { context.require(traps { _ = pool.statistics(ofSizeClass: index) }, "there are figures of class \(index)") }
+    for order in [-1, BuddyTables.orders] { context.require(traps { _ = pool.statistics(ofOrder: order) }, "there are figures of order \(order)") }
+    context.require(!traps { _ = (pool.statistics(ofSizeClass: 0), pool.statistics(ofOrder: 0)) }, "no figures of the first class and order")
+    context.require(
+      !traps { _ = (pool.statistics(ofSizeClass: SizeClass.count - 1), pool.statistics(ofOrder: BuddyTables.orders - 1)) },
+      "no figures of the last class and order")
   }
 
   private static func diesOf(_ index: Int, _ buffer: borrowing Buffer<Int>, _ context: CheckContext) {

@@ -45,6 +45,41 @@ extension Check {
     context.count(3)
   }
 
+  // Typed requests, and chunks that are filled to the last byte.
+  static let chunks = Check("chunks", "arenas: what fits in a chunk to the last byte, and what needs another; requests by type") { context in
+    let (words, memory) = (ZeroedMemory(bytes: BumpChunks<HardwareMemory>.bytes), ZeroedMemory(bytes: 256))
+    let chunks = BumpChunks<HardwareMemory>(words: words.start, freed: FreedBytes(marks: MemoryMarks(to: nil)))
+    context.require(chunks.chunkNeeded(100, 16) == 148, "a chunk for 100 bytes is one of \(chunks.chunkNeeded(100, 16) ?? 0)")
+    context.require(chunks.chunkNeeded(.max, 16) == .max && chunks.replaceNext(memory.start, bytes: 256) == nil, "another first chunk")
+    for (size, alignment, fits) in [(224, 16, true), (225, 16, false), (192, 64, true), (193, 64, false), (0, 16, true), (300, 1, false)] {
+      context.require((chunks.chunkNeeded(size, alignment) == nil) == fits, "\(size) bytes aligned to \(alignment) in a chunk of 224")
+      context.count(1)
+    }
+    chunks.advance()
+    context.require(chunks.take(225, 1) == nil && chunks.take(224, 1) == memory.start + 32, "a chunk has other bytes")
+    context.require(chunks.take(1, 1) == nil && chunks.counts == (1, 256, 224), "a full chunk is \(chunks.counts)")
+    do throws(AllocationError) {
+      let arena = try Arena()
+      let shared = try SharedArena()
+      let counts = (try arena.allocate(Int.self, count: 10).count, try shared.allocate(Int.self, count: 10).count)
+      context.require(counts == (10, 10), "other counts than 10: \(counts)")
+      _ = (try arena.allocate(Int32.self), try shared.allocate(Int32.self))
+      let used = (arena.statistics.usedBytes, shared.statistics.usedBytes)
+      context.require(used == (84, 84), "\(used) bytes for ten words and a half")
+      context.require(arena.statistics.reservedBytes == 16 << 10, "a first chunk of \(arena.statistics.reservedBytes) bytes")
+      for size in [0, 1 << 40] { _ = try SharedArena(chunkSize: size) }
+    } catch { context.find("a request by type, or an arena: \(error)") }
+    for size in [-1, 1 << 40 + 1] { context.require((try? SharedArena(chunkSize: size)) == nil, "an arena with chunks of \(size) bytes") }
+    // Damage is reported by an arena for several threads too.
+    PoolAllocator.guards = .init(canaries: 1)
+    defer { PoolAllocator.guards = .init() }
+    guard let guarded = try? SharedArena(), let block = try? guarded.allocate(size: 100) else { return context.find("no arena") }
+    guarded.reset()
+    block.storeBytes(of: 7, as: UInt8.self)
+    let faults = FaultRecorder.record { _ = try? guarded.allocate(size: 100) }
+    context.require(faults.map(\.kind) == ["write after free"], "a write after the reset of a shared arena draws \(faults)")
+  }
+
   // Large requests, small ones, and ones of size 0, each aligned somehow.
   private static func request(_ generator: inout SeededGenerator) -> (size: Int, alignment: Int) {
     (generator.logarithmic(in: 0...300_000), 1 << Int.random(in: 0...13, using: &generator))

@@ -6,12 +6,14 @@ public enum Battery {
     .noHeap, .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
     .threads, .handOver, .forks, .threadChurn, .doubleFreeRace, .misuse, .guards,
     .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
-    .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .levels, .depotLimit, .metadata, .topOrder, .addressSpace, .strict, .zeroed,
+    .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .levels, .depotLimit, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardRecords,
     .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .growth, .resizing, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,
-    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse,
-    .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .leaks,
+    .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse, .poolLimits,
+    .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .nodeSets, .layouts, .marks,
+    .system, .start, .overcommit, .lazyStart, .hotPath, .merging, .frontier, .flushing, .stretching, .hugeBlocks, .keeping, .untakenLocks, .awaitedLocks,
+    .lostCaches, .chunks, .whereabouts, .region, .poolRuns, .slabBlocks, .leaks,
   ]
 
   /// The check with this name; nil where none has it.

@@ -40,6 +40,14 @@ extension Check {
   /// In children, who die of it.
   private static func accesses(_ blocks: [UnsafeMutableRawPointer], _ context: CheckContext) {
     let sorted = blocks.sorted()
+    // A page between any two, before the first and behind the last.
+    let page = UInt(System.pageBytes)
+    let (first, end) = ((UInt(bitPattern: sorted[0]) & ~(page - 1)) - page, (UInt(bitPattern: sorted[255]) & ~(page - 1)) + 2 * page)
+    if let pages = ProcessHeap.shared?.pages {
+      context.require(pages.contains(first) && pages.contains(end - 1), "a page beside a slot is none of the guard pages")
+      context.require(!pages.contains(first - 1) && !pages.contains(end), "what lies beside the guard pages is taken for one")
+      context.require(end - first == 513 * page, "the guard pages are \((end - first) / page)")
+    }
     let (left, right) = (sorted[10], sorted[11])
     func died(_ kind: String, of victim: UnsafeMutableRawPointer, _ access: () -> Void) {
       let address = UInt(bitPattern: victim)
@@ -54,6 +62,8 @@ extension Check {
     let gap = Int(System.pageBytes)
     died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32, as: UInt8.self) }
     died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 4, as: UInt8.self) }
+    died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 2 - 1, as: UInt8.self) }
+    died("underflow", of: right) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 2, as: UInt8.self) }
     died("underflow", of: right) { left.storeBytes(of: 1, toByteOffset: 32 + gap - 1, as: UInt8.self) }
     died("use after free", of: left) {
       PoolAllocator().deallocate(left)

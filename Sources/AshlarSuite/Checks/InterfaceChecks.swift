@@ -24,7 +24,7 @@ extension Check {
     }
     errno = 0
     context.require(ashlarAlignedAlloc(3, 8) == nil && errno == EINVAL, "aligned_alloc takes an alignment of 3")
-    for (size, pages): (UInt, UInt) in [(0, 1), (1, 1), (page - 1, 1), (page, 1), (page + 1, 2)] {
+    for (size, pages): (UInt, UInt) in [(0, 1), (1, 1), (page - 1, 1), (page, 1), (page + 1, 2), (2 * page + 1, 3), (5 * page, 5)] {
       let block = ashlarPvalloc(size)
       context.require(ashlarMallocUsableSize(block) / page == pages, "pvalloc(\(size)): \(ashlarMallocUsableSize(block)) bytes")
       ashlarFreeAlignedSized(block, page, size)
@@ -42,6 +42,13 @@ extension Check {
       ashlarFreeAlignedSized(wrong, 16, 1000)
     }
     context.require(faults.map(\.kind) == ["wrong size", "wrong size"], "sized frees of a smaller block draw \(faults)")
+    ashlarGuard(1, 0)
+    let guarded = ashlarMalloc(50)
+    guarded?.storeBytes(of: 7, toByteOffset: 50, as: UInt8.self)
+    let damage = FaultRecorder.record { ashlarFree(guarded) }
+    let places = [damage.first?.allocated, damage.first?.freed].map { $0?.wholeMatch(of: #/0x[0-9a-f]{6,}/#) != nil }
+    context.require(places == [true, true] && damage.map(\.offset) == [50], "damage is said to come from \(damage)")
+    ashlarGuard(0, 0)
     ashlarTrack(1)
     ashlarFree(ashlarMalloc(32))
     let kept = ashlarMalloc(33)
@@ -57,6 +64,13 @@ extension Check {
     let statistics = StandardError.captured { ashlarPrintStatistics() }
     context.require(statistics.hasPrefix("ashlar: small: "), "statistics: \(statistics)")
     context.require(ashlarMallocTrim(0) == 1 && ashlarCheckInvariants() == 1, "the heap's records do not agree")
+    if let heap = ProcessHeap.shared, let bin = heap.cacheOfThread()?.bin(SizeClass(holding: 100)), let live = ashlarMalloc(100) {
+      // A live block in a cache: records that do not agree.
+      bin.push(heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: live))), to: bin.count)
+      context.require(ashlarCheckInvariants() == 0 && !PoolAllocator().checkInvariants(), "records that do not agree are said to")
+      bin.count -= 1
+      ashlarFree(live)
+    }
     let resized = ashlarReallocarray(ashlarRealloc(nil, 10), 10, 0)
     context.require(resized != nil, "no block of no bytes")
     ashlarFree(resized)
@@ -129,6 +143,13 @@ extension Check {
       pool.deallocate(moved)
     }
     PoolAllocator.isTracking = true
+    for (size, next) in [(64, 60), (2 << 20, (2 << 20) - 1), (600 << 20, 599 << 20)] {
+      guard let block = pool.allocateIfPossible(size: size, file: "Old.swift", line: 1) else { return context.find("no memory") }
+      let same = try? pool.reallocate(block, size: next, alignment: 16, file: "New.swift", line: 2)
+      let said = StandardError.captured { PoolAllocator.reportLeaks() }
+      context.require(said.contains("\(next) bytes, from New.swift:2\n") && !said.contains("Old.swift"), "\(size) bytes resized where they are: \(said)")
+      pool.deallocate(same)
+    }
     if let block = pool.allocateIfPossible(size: 600 << 20) {
       let known = PoolAllocator.trackedBlocks
       PoolAllocator.injectSystemFault(call: 1, onwards: true)
@@ -150,6 +171,9 @@ extension Check {
         context.require(faults.map(\.kind) == ["wrong size"], "freeing \(size) bytes as \(wrong) draws \(faults)")
         context.require(pool.usableSize(of: block) == usable, "the block of \(size) is gone")
       }
+      let index = FaultRecorder.record { pool.deallocate(block, size: -1) }.map(\.sizeClass)
+      let expected = size <= 1 << 20 ? SizeClass(holding: size).index : size == 2 << 20 ? 1 : nil
+      context.require(index == [expected], "the class of \(size) bytes is said to be \(index)")
       if size > 64, size < 600 << 20 {
         let faults = FaultRecorder.record { pool.deallocate(block + 32) }
         context.require(faults.map(\.blockSize) == [usable], "inside a block of \(usable): \(faults.map(\.blockSize))")

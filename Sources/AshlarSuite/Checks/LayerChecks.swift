@@ -200,13 +200,19 @@ extension Check {
       return context.find("no block")
     }
     expect([1, 1, large, 1, 1, huge], "one of each")
-    guard let grown = direct.resize(first, to: huge + 5) else { return context.find("a resize is refused") }
+    guard let grown = direct.resize(first, to: huge + 5, alignment: 1) else { return context.find("a resize is refused") }
     expect([0, 0, 0, 2, 2, 2 * huge + 4096], "grown to huge")
-    context.require(direct.resize(grown, to: huge + 6) == grown && direct.block(at: grown)?.size == huge + 6, "a resize within a page")
-    guard let shrunk = direct.resize(second, to: large) else { return context.find("a resize is refused") }
+    context.require(direct.resize(grown, to: huge + 6, alignment: 1) == grown && direct.block(at: grown)?.size == huge + 6, "a resize within a page")
+    guard let shrunk = direct.resize(second, to: large, alignment: 1) else { return context.find("a resize is refused") }
     expect([1, 1, large, 1, 1, huge + 4096], "shrunk to large")
     context.require(direct.resize(shrunk, to: large, alignment: 1 << 20) != nil && direct.resize(shrunk, to: 5000, alignment: 1 << 20) == nil,
       "an alignment that a moved mapping might not have")
+    for size in [Int.max - 65_536, Int.max - Alignment.largest, 1 << 50] {
+      for alignment in [1, 1 << 17, Alignment.largest] {
+        context.require(direct.allocate(size: size, alignment: alignment) == nil, "\(size) bytes aligned to \(alignment) are granted")
+      }
+      context.require(direct.resize(shrunk, to: size, alignment: 1) == nil, "a mapping is resized to \(size) bytes")
+    }
     var told: [UInt] = []
     context.require(direct.releaseAllHuge { told.append($0.address) } == 1 && told == [grown.address], "another huge block is released")
     expect([1, 1, large, 1, 0, 0], "no huge block")
@@ -303,6 +309,8 @@ extension Check {
       }
       context.count(1)
     }
+    zones(heap, context)
+    once(heap, context)
     // A mapping is given back at once, however small.
     if let mapping = heap.allocate(Request(size: 100, alignment: 1 << 17), site: .unknown) {
       heap.free(mapping)
@@ -311,6 +319,60 @@ extension Check {
     heap.setGuards(canaries: 0, pages: 0)
     heap.trim()
     context.require(heap.statistics().total.liveBlocks == 0 && heap.checkInvariants(), "guarded blocks are left")
+  }
+}
+
+extension Check {
+  // Damage is said once, whoever finds it, and what was freed is a block no more.
+  private static func once(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    for (isFreed, kind) in [(false, "overflow"), (true, "write after free")] {
+      guard let block = heap.allocate(100) else { return context.find("no memory") }
+      if isFreed { heap.free(block) }
+      (block + (isFreed ? 50 : 100)).storeBytes(of: 7, as: UInt8.self)
+      let faults = FaultRecorder.record {
+        for _ in 0..<2 { _ = heap.checkInvariants() }
+        if !isFreed { heap.free(block) }
+        heap.trim()
+      }
+      context.require(faults.map(\.kind) == [kind], "\(kind): said as \(faults.map(\.kind))")
+      context.count(1)
+    }
+    for pages in [0, 1] {
+      heap.setGuards(canaries: 1 - pages, pages: pages)
+      guard let block = heap.allocate(100) else { return context.find("no memory") }
+      heap.free(block)
+      var size = -1
+      var faults = FaultRecorder.record { size = heap.usableSize(UserPointer(block)) }
+      context.require(size == 0 && faults.map(\.kind) == ["double free"], "a freed block has \(size) usable bytes: \(faults.map(\.kind))")
+      faults = FaultRecorder.record {
+        guard case .invalid = heap.reallocate(UserPointer(block), Request(size: 200), site: .unknown) else {
+          return context.find("a freed block is resized")
+        }
+      }
+      context.require(faults.map(\.kind) == ["double free"], "a freed block is resized: \(faults.map(\.kind))")
+      context.count(2)
+    }
+    heap.setGuards(canaries: 1, pages: 0)
+  }
+
+  // As far as the block goes, and no further than 128 bytes; where the last bytes of a page end nothing is read behind them.
+  private static func zones(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    for (size, alignment, before, behind) in [(1, 1, 16, 31), (1000, 16, 16, 128), (100, 64, 64, 28), (5000, 4096, 128, 128)] {
+      guard let block = heap.allocate(Request(size: size, alignment: alignment), site: .unknown),
+        let record = heap.guarded.record(of: block)
+      else { return context.find("no memory") }
+      let sealed = (record.zoneBefore.count, record.zoneBehind.count)
+      context.require(sealed == (before, behind), "\(sealed) bytes beside \(size) aligned to \(alignment) are sealed")
+      heap.free(block)
+    }
+    let page = System.pageBytes
+    guard let memory = System.map(2 * page), System.forbid(memory + page, page) else { return context.find("no page") }
+    for size in [3, 8, 20] {
+      let freed = UInt(bitPattern: memory + page - size)..<UInt(bitPattern: memory + page)
+      Canary.fillFreed(freed)
+      context.require(Canary.firstChange(inFreed: freed) == nil, "\(size) filled bytes have changed")
+    }
+    System.unmap(memory, 2 * page)
   }
 }
 

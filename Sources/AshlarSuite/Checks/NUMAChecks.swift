@@ -168,6 +168,31 @@ extension Check {
   }
 
   // What is live when an allocator's life ends goes with it.
+  // By no system call: sets of nodes as the system takes them.
+  static let nodeSets = Check("node-sets", "sets of nodes as words; blocks of an allocator of nodes that move give their memory back") { context in
+    for nodes: Set<Int> in [[], [0], [1], [63], [64], [0, 5, 70, 1023]] {
+      let found = NUMA.withNodeWords(nodes) { words in Set((0..<1024).filter { words[$0 / 64] & 1 << UInt($0 % 64) != 0 }) }
+      context.require(found == nodes, "the set \(nodes.sorted()) is \(found.sorted())")
+      context.count(1)
+    }
+    guard !NUMA.nodes.isEmpty, let allocator = try? NUMAAllocator(.local) else { return context.note("the system tells of no nodes") }
+    guard var block = allocator.allocateIfPossible(size: 1 << 20, alignment: 1 << 17) else { return context.find("no block") }
+    let mapped = ProcessMemory.mapped
+    for round in 0..<100 {
+      block.storeBytes(of: round, as: Int.self)
+      guard let moved = try? allocator.reallocate(block, size: (1 + round % 2) << 21, alignment: 1 << 17, file: #fileID, line: #line) else {
+        return context.find("a block can't be moved")
+      }
+      context.require(moved.load(as: Int.self) == round, "a block that was moved has changed")
+      block = moved
+    }
+    let faults = FaultRecorder.record { for size in [0, 1, System.pageBytes] { allocator.deallocate(allocator.allocateIfPossible(size: 1), size: size) } }
+    context.require(faults.isEmpty, "sizes that a block has are refused: \(faults)")
+    let growth = ProcessMemory.mapped - mapped
+    context.require(growth < 32 << 20, "\(growth >> 20) MiB of blocks that moved are lost")
+    allocator.deallocate(block)
+  }
+
   private static func endWithLiveBlocks(_ context: CheckContext) {
     let mapped = ProcessMemory.mapped
     for _ in 0..<8 {

@@ -22,6 +22,9 @@ extension Check {
     context.require(apply("ASHLAR_CACHE=101").0.cachePercent == 100 && apply("ASHLAR_CACHE=101").said, "101 % is taken")
     context.require(apply("ASHLAR_REGION=1M").0.region == usual.region, "a region of 1 MiB is taken")
     context.require(!apply("ASHLAR=1").said && !apply("PATH=1").said, "another's variable is taken for ours")
+    for entry in ["BSHLAR_RETAIN=5", "ASHLAR_RETAIN", "ASHLAR_RETAIM=5", "ASHLAR_RETAIN:5", " ASHLAR_RETAIN=5"] {
+      context.require(apply(entry).0.retain == usual.retain && !apply(entry).said, "'\(entry)' is taken for ours")
+    }
     context.count(20)
   }
 

@@ -121,6 +121,57 @@ extension Check {
     context.count(rounds)
   }
 
+  static let poolLimits = Check("pool-limits", "object pools that are full; what may be preallocated; damage that a pool for several threads finds") {
+    context in
+    do throws(AllocationError) {
+      let pool = try ObjectPool<Int>(capacity: 3)
+      let shared = try SharedObjectPool<Int>(capacity: 3)
+      context.require(pool.capacity == 3 && shared.capacity == 3, "other capacities than 3")
+      try pool.preallocate(0)
+      try pool.preallocate(3)
+      try shared.preallocate(3)
+      var objects = [try pool.allocate(), try pool.make(7)]
+      var others = [try shared.allocate(), try shared.make(7)]
+      context.require(objects[1].pointee == 7 && others[1].pointee == 7, "objects of other values")
+      try pool.preallocate(1)
+      try shared.preallocate(1)
+      for count in [2, 3, .max] {
+        full("\(count) objects preallocated", context) { () throws(AllocationError) in try pool.preallocate(count) }
+        full("\(count) objects preallocated", context) { () throws(AllocationError) in try shared.preallocate(count) }
+      }
+      objects.append(try pool.allocate())
+      others.append(try shared.allocate())
+      full("a fourth object", context) { () throws(AllocationError) in _ = try pool.allocate() }
+      full("a fourth object", context) { () throws(AllocationError) in _ = try pool.make(1) }
+      full("a fourth object", context) { () throws(AllocationError) in _ = try shared.allocate() }
+      full("a fourth object", context) { () throws(AllocationError) in _ = try shared.make(1) }
+      context.require(pool.allocateIfPossible() == nil && shared.allocateIfPossible() == nil, "a fourth object")
+      for object in objects { pool.destroy(object) }
+      for object in others { shared.destroy(object) }
+      for figures in [pool.statistics, shared.statistics] {
+        let all = [figures.capacity, figures.liveObjects, figures.peakObjects, figures.allocations, figures.frees]
+        context.require(all == [3, 0, 3, 3, 3], "\(figures)")
+      }
+    } catch { context.find("refused: \(error)") }
+    PoolAllocator.guards = .init(canaries: 1)
+    defer { PoolAllocator.guards = .init() }
+    guard let pool = try? SharedObjectPool<Int>(capacity: 3), let object = pool.allocateIfPossible() else { return context.find("no pool") }
+    pool.deallocate(object)
+    object.pointee = 7
+    var again: UnsafeMutablePointer<Int>?
+    let faults = FaultRecorder.record { again = pool.allocateIfPossible() }
+    context.require(again == object && faults.map(\.kind) == ["write after free"], "a write after free in a shared pool draws \(faults)")
+    context.require(FaultRecorder.record { pool.deallocate(object) }.isEmpty, "a live object is not taken back")
+  }
+
+  private static func full(_ what: String, _ context: CheckContext, _ body: () throws(AllocationError) -> Void) {
+    do throws(AllocationError) {
+      try body()
+      context.find("\(what) of a pool of three")
+    } catch { context.require(error == .capacityReached(3), "\(what): \(error)") }
+    context.count(1)
+  }
+
   static let poolMisuse = Check(
     "pool-misuse", "double and invalid frees to an object pool, and writes after one: the exact report, and no effect"
   ) { context in
@@ -183,6 +234,8 @@ extension Check {
         let expected = "\(kind): free of \(hex(UInt(bitPattern: address))), \(state)"
         context.require(faults.map(\.description) == [expected], "\(name) draws \(faults), not \(expected)")
         context.require(faults.allSatisfy { $0.level == nil && $0.operation == "free" }, "\(name) is said to be the heap's")
+        let size = state.hasPrefix("not from") ? 0 : 64
+        context.require(faults.allSatisfy { $0.blockSize == size }, "\(name) is said to be of \(faults.map(\.blockSize))")
       }
       context.require(pool.statistics == figures && pool.checkInvariants(), "\(name) changes the pool")
       context.count(2)

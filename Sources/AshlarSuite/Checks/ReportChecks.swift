@@ -1,4 +1,5 @@
 import Ashlar
+import Foundation
 import Glibc
 
 extension Check {
@@ -58,18 +59,74 @@ extension Check {
     let caller = UnsafeMutableRawPointer(bitPattern: 0x1000)
     let sites: [(Int, Site)] = [
       (100, Site(file: "A.swift", line: 1)), (50, Site(file: "A.swift", line: 1)), (7, Site(file: "A.swift", line: 2)),
-      (2 << 20, Site(file: "A.swift", line: 1)), (1, Site(caller: caller)),
+      (2 << 20, Site(file: "A.swift", line: 1)), (1, Site(caller: caller)), (9, .unknown),
     ]
     let blocks = sites.compactMap { size, site in heap.allocate(Request(size: size), site: site)?.raw }
     for _ in 0..<2 {
       expect([
-        "ashlar: 5 blocks live, \((2 << 20) + 158) bytes", "ashlar:   2 small blocks, 150 bytes, from A.swift:1",
+        "ashlar: 6 blocks live, \((2 << 20) + 167) bytes", "ashlar:   2 small blocks, 150 bytes, from A.swift:1",
         "ashlar:   1 small block, 7 bytes, from A.swift:2", "ashlar:   1 medium block, \(2 << 20) bytes, from A.swift:1",
-        "ashlar:   1 small block, 1 bytes, from return address 0x1000",
+        "ashlar:   1 small block, 1 bytes, from return address 0x1000", "ashlar:   1 small block, 9 bytes, from return address 0x0",
       ], "live blocks", context) { _ = heap.tracker.report() }
     }
     blocks.forEach(heap.free)
     heap.setTracking(false)
+  }
+
+  static let whereabouts = Check("whereabouts", "a freed block that is freed again: where it is said to be") { context in
+    let pool = PoolAllocator()
+    guard let heap = ProcessHeap.shared, let cache = heap.cacheOfThread() else { return context.find("no heap") }
+    func expect(_ block: UnsafeMutableRawPointer, _ place: String) {
+      let states = FaultRecorder.record { pool.deallocate(block) }.map(\.description)
+      let isSo = states.count == 1 && states[0].hasPrefix("double free") && states[0].hasSuffix("already free: " + place)
+      context.require(isSo, "a block that is \(place) is said to be: \(states)")
+      context.count(1)
+    }
+    var seen: [String: Int] = [:]
+    for size in [64, 16 << 10, 128 << 10] {
+      let sizeClass = SizeClass(holding: size)
+      pool.trim()
+      let blocks = (0..<(8 * max(sizeClass.batch, 8))).compactMap { _ in pool.allocateIfPossible(size: size) }
+      // All but one, so that a slab stays.
+      for block in blocks.dropLast() { pool.deallocate(block) }
+      heap.depots.drain(sizeClass, into: heap.slabs)
+      for block in blocks.prefix(5 * max(sizeClass.batch, 8)).compactMap({ _ in pool.allocateIfPossible(size: size) }) { pool.deallocate(block) }
+      let bin = cache.bin(sizeClass)
+      for block in blocks.dropLast() {
+        let base = BlockBase(address: UInt(bitPattern: block))
+        let slab = Slab<HardwareMemory>(region: heap.region, containing: heap.region.page(of: base.address))
+        guard slab.isOf(sizeClass) else { continue }
+        let tag = heap.region.tagAddress(of: base)
+        let place = heap.slabs.isHome(tag, sizeClass) ? "in its slab" : bin.holds(tag) ? "in this thread's cache" : "in a global stack"
+        expect(block, place)
+        seen[place, default: 0] += 1
+      }
+      if bin.count > 0, case let block = heap.region.block(taggedAt: bin[bin.count - 1]).raw {
+        bin.count -= 1
+        expect(block, "on its way between caches")
+        bin.count += 1
+      }
+      pool.deallocate(blocks.last)
+    }
+    context.require(seen.count == 3, "blocks are in \(seen)")
+    elsewhere(context, expect)
+  }
+
+  private static func elsewhere(_ context: CheckContext, _ expect: (UnsafeMutableRawPointer, String) -> Void) {
+    let (there, isOver) = (SharedCount(), SharedCount())
+    let address = SharedCount()
+    let thread = Thread {
+      let block = PoolAllocator().allocateIfPossible(size: 64)
+      address.value = Int(bitPattern: block)
+      PoolAllocator().deallocate(block)
+      there.add(1)
+      while isOver.value == 0 { usleep(1000) }
+    }
+    thread.start()
+    while there.value == 0 { usleep(1000) }
+    if let block = UnsafeMutableRawPointer(bitPattern: address.value) { expect(block, "in another thread's cache") }
+    isOver.add(1)
+    while !thread.isFinished { usleep(1000) }
   }
 
   // A fault that nobody handles is said in one line and ends the process.
@@ -101,12 +158,15 @@ extension Check {
     let foreign = UnsafeMutableRawPointer(bitPattern: 0x1230)!
     expectFault("invalid pointer: free of 0x1230, not from this allocator") { pool.deallocate(foreign) }
     withGuards(.init(canaries: 1)) {
-      guard let block = pool.allocateIfPossible(size: 100, file: "Damage.swift", line: 7) else { return context.find("no memory") }
-      expectFault("overflow: free of \(hex(UInt(bitPattern: block))), small block of 100 B, live, guarded, at offset 100, allocated by Damage.swift:7, freed by a caller") {
-        (block + 100).storeBytes(of: 1, as: UInt8.self)
+      for size in [1, 100] {
+        guard let block = pool.allocateIfPossible(size: size, file: "Damage.swift", line: 7) else { return context.find("no memory") }
+        let place = "\(hex(UInt(bitPattern: block))), small block of \(size) B, live, guarded, at offset \(size)"
+        expectFault("overflow: free of \(place), allocated by Damage.swift:7, freed by a caller") {
+          (block + size).storeBytes(of: 1, as: UInt8.self)
+          pool.deallocate(block)
+        }
         pool.deallocate(block)
       }
-      pool.deallocate(block)
     }
   }
 }

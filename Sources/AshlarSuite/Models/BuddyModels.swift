@@ -144,6 +144,28 @@ extension Model {
     Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2) {
       buddy(cap: 0, { state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [.giveBack(1)], [.giveBack(2)])
     },
+    Model("purge-oldest-first", "purge: over the cap the longest free goes first, wherever it lies", threads: 1) {
+      var scenario = Scenario("buddy") {
+        let state = LayerState(units: 8, cap: 2 << 20, delay: 8000)
+        // Every other one stays taken, so that none is merged.
+        for unit in 0..<8 { try state.take(unit % 2 == 0 ? 1 : 2, order: 0) }
+        return state
+      }
+      scenario.thread([Action("give three back, 1.9 and 3.1 s apart") { state in
+        state.runs[1].sort { $0.index < $1.index }
+        for (number, pause) in [(2, 1875), (0, 3125), (0, 0)] as [(Int, UInt)] {
+          let block = state.runs[1].remove(at: number)
+          state.buddy.release(.init(order: 0, index: block.index, isDirty: true))
+          // Lists what lies in the hot slot, as of now.
+          _ = state.buddy.checkInvariants()
+          state.wait(milliseconds: pause)
+        }
+      }])
+      return scenario.checking(shrinks: false) { state in
+        let kept = [0, 2, 4].filter { state.word(unit: $0)[0] != 0 }
+        try require(kept == [0, 2], "units \(kept) are kept, not those freed last")
+      }
+    },
     Model("frontier", "buddy: untouched units are handed out once", threads: 2) {
       buddy(units: 8, [.take(1, order: 2, required: true)], [.take(2, order: 2, required: true)])
     },

@@ -7,8 +7,10 @@ final class LayerState: Layers<SteppingMemory> {
   var blocks: [[UInt]] = [[], [], [], []]
   var runs: [[Buddy<SteppingMemory>.Block]] = [[], [], [], []]
 
-  init(units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, depotBytes: Int = 1 << 20) {
-    super.init(units: units, queueCapacity: queueCapacity, cap: cap, depotBytes: depotBytes, memory: ModelProcess())
+  private let process = ModelProcess()
+
+  init(units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, delay: UInt = 1_000_000, depotBytes: Int = 1 << 20) {
+    super.init(units: units, queueCapacity: queueCapacity, cap: cap, delay: delay, depotBytes: depotBytes, memory: process)
     name(tables)
   }
 
@@ -29,6 +31,9 @@ final class LayerState: Layers<SteppingMemory> {
       }
     }
   }
+
+  /// Lets time pass.
+  func wait(milliseconds: UInt) { process.milliseconds += milliseconds }
 
   // MARK: Runs of units
 

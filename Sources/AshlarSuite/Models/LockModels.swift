@@ -37,6 +37,20 @@ extension Action where State == LockState {
 
 extension Model {
   static let lockModels: [Model] = [
+    Model("lock-alone", "lock: where nobody sleeps nobody is woken", threads: 1) {
+      Scenario("lock") { LockState() }.with(.section, .attempt)
+        .checking { try require($0.guarded[0] == 2 && $0.process.wakes == 0, "\($0.process.wakes) calls of the system to wake nobody") }
+    },
+    Model("lock-spin", "lock: one that comes free soon is taken without a sleep", threads: 1) {
+      Scenario("lock") { () -> LockState in
+        let state = LockState()
+        state.process.spins = 2
+        state.process.whileRelaxing = { [lock = state.lock] in lock.release() }
+        _ = state.lock.tryAcquire()
+        return state
+      }
+      .with(.section).checking { try require($0.process.wakes == 0, "taken as by one who has slept") }
+    },
     Model("lock-two-threads", "lock: one at a time, and nobody sleeps for ever", threads: 2) {
       Scenario("lock") { LockState() }.with(.section, .section).with(.section)
         .checking { try require($0.guarded[0] == 3, "a count was lost") }

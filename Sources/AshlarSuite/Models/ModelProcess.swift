@@ -9,6 +9,11 @@ final class ModelProcess: StateMemory {
   /// Whether the system takes a note of a thread's end.
   var watchesExits = true
   private var mappings: [UnsafeMutableRawPointer: Int] = [:]
+  /// Attempts at a lock before its thread sleeps, and what happens between two of them.
+  var spins = 1
+  var whileRelaxing: (() -> Void)?
+  /// How often a thread that may sleep was woken.
+  var wakes = 0
   /// Faults that the shipped code reported.
   var faults: [String] = []
 

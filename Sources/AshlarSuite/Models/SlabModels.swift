@@ -104,6 +104,21 @@ extension Model {
       ])
       .checking(shrinks: false) { try require($0.slabs.checkInvariants() && $0.pool.checkInvariants(), "the slabs' records disagree") }
     },
+    Model("pool-oldest-first", "pool: over the cap the pages that are free longest go first, wherever they lie", threads: 1) {
+      var scenario = Scenario("layers") { LayerState(units: 4, cap: 1 << 20, delay: 8000) }
+      scenario.thread([Action("take three units, give 15, 15 and 2 pages back, 1.9 and 3.1 s apart") { state in
+        let pages = (0..<48).compactMap { _ in state.pool.take(order: 0) }.sorted { $0.page < $1.page }
+        for page in pages { state.word(state.region.address(ofPage: page.page))[0] = 1 }
+        // The last page of each unit stays, and keeps it.
+        for (first, count, pause) in [(16, 15, 1875), (0, 15, 3125), (32, 2, 0)] as [(Int, Int, UInt)] {
+          for page in pages[first..<(first + count)] { state.pool.giveBack(page, order: 0) }
+          state.wait(milliseconds: pause)
+        }
+        let kept = [0, 16, 32].filter { state.word(state.region.address(ofPage: pages[$0].page))[0] != 0 }
+        try require(kept == [0, 32], "pages of \(kept) are kept, not those freed last")
+      }])
+      return scenario.checking(shrinks: false) { try require($0.pool.checkInvariants(), "the pool's records disagree") }
+    },
     Model("metadata", "metadata: two threads get memory of their own", threads: 2) {
       var scenario = Scenario("metadata") { LayerState() }
       for thread in [1, 2] {

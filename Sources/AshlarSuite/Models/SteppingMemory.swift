@@ -141,10 +141,13 @@ package enum SteppingMemory: SharedMemory {
   package static func wait(_ word: SharedWord, while value: UInt, at: Ashlar.SourceLine) {
     Explored.wait(word.address, while: value, file: at.file, line: at.line)
   }
-  package static func wake(_ word: SharedWord, at: Ashlar.SourceLine) { Explored.wake(word.address, file: at.file, line: at.line) }
+  package static func wake(_ word: SharedWord, at: Ashlar.SourceLine) {
+    process.wakes += 1
+    Explored.wake(word.address, file: at.file, line: at.line)
+  }
   package static func pause(at: Ashlar.SourceLine) { Explored.pause(file: at.file, line: at.line) }
-  package static func relax(at: Ashlar.SourceLine) {}
-  package static var spins: Int { 1 }
+  package static func relax(at: Ashlar.SourceLine) { process.whileRelaxing?() }
+  package static var spins: Int { process.spins }
 
   // MARK: Thread and process
 

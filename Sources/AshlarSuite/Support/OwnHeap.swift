@@ -6,12 +6,14 @@ enum OwnHeap {
   /// Runs `body` on a thread that has no cache, with a fresh heap that goes when it is done. False when there is none.
   ///
   /// The hot path belongs to the process's heap: the body calls the methods of this one.
-  static func with(_ switches: Switches, _ body: @escaping @Sendable (Heap<HardwareMemory>) -> Void) -> Bool {
+  static func with(
+    _ switches: Switches, marks: MemoryMarks = MemoryMarks(), _ body: @escaping @Sendable (Heap<HardwareMemory>) -> Void
+  ) -> Bool {
     let made = SharedCount()
     Threads.run(1) { _ in
       // A cache would be taken for one of the process's.
       HardwareMemory.hasExited = true
-      guard let heap = Heap<HardwareMemory>(switches: switches) else { return }
+      guard let heap = Heap<HardwareMemory>(switches: switches, marks: marks) else { return }
       made.add(1)
       body(heap)
       heap.region.release()

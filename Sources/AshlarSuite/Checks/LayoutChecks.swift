@@ -1,0 +1,117 @@
+import Ashlar
+
+/// Where things lie in memory: a byte too many is no fault that a program would meet, and is found here.
+extension Check {
+  static let layouts = Check(
+    "layouts", "the memory of parts: as much as they use, in whole lines, each word in its place and beside the next"
+  ) { context in
+    for (bytes, rounded) in [(0, 0), (1, 64), (63, 64), (64, 64), (65, 128), (200, 256)] {
+      context.require(CacheLine.rounded(bytes) == rounded, "\(bytes) bytes are \(CacheLine.rounded(bytes)) in whole lines")
+    }
+    sizes(context)
+    for (units, capacity) in [(4, 4), (64, 256), (262_144, 256)] { buddyTables(units, capacity, context) }
+    descriptors(context)
+    table(context)
+    stack(context)
+  }
+
+  private static func sizes(_ context: CheckContext) {
+    typealias Memory = HardwareMemory
+    let inLines: [(String, Int, Int)] = [
+      ("metadata", MetadataMemory<Memory>.bytes, 1), ("retention", Retention<Memory>.bytes, 1), ("pool", SlabPool<Memory>.stateBytes, 2),
+      ("slab classes", SlabClasses<Memory>.bytes, SizeClass.count), ("depots", Depots<Memory>.bytes, SizeClass.count + 1),
+      ("registry", CacheRegistry<Memory>.bytes, 1), ("tracker", Tracker<Memory>.bytes, 2), ("guard policy", GuardPolicy<Memory>.bytes, 1),
+      ("guard pages", GuardPages<Memory>.bytes, 1), ("an arena", BumpChunks<Memory>.bytes, 1), ("a pair", SharedPair.bytes, 1),
+      ("magazine", Magazine<Memory>.bytes, 1 + 8),
+    ]
+    for (name, bytes, lines) in inLines { context.require(bytes == 64 * lines, "\(name): \(bytes) bytes, not \(lines) lines") }
+    let inWords: [(String, Int, Int)] = [
+      ("table", AddressTable<Memory, Int>.bytes, 3), ("mappings", DirectMappings<Memory>.bytes, 11 + 128),
+      ("guarded blocks", GuardedBlocks<Memory>.bytes, 8 + 128), ("counters", HeapCounters<Memory>.bytes, 2 * 10 + SizeClass.count),
+      ("merge queue", MergeQueue<Memory>.bytes(capacity: 8), 16 + 2 * 8),
+    ]
+    for (name, bytes, words) in inWords { context.require(bytes == 8 * words, "\(name): \(bytes) bytes, not \(words) words") }
+    context.count(inLines.count + inWords.count)
+  }
+
+  private static func buddyTables(_ units: Int, _ capacity: Int, _ context: CheckContext) {
+    let start = UnsafeMutableRawPointer(bitPattern: 1 << 40)!
+    let tables = BuddyTables(memory: start, units: units, queueCapacity: capacity)
+    let top = BuddyTables.orders - 1
+    var places = [
+      tables.word(0).address, tables.link(0).address, tables.head(order: 0).address, tables.nonEmpty.address, tables.workerActive.address,
+      tables.hot(order: 0).address, tables.queue,
+    ].map { $0 - start }
+    places.append(BuddyTables.bytes(units: units, queueCapacity: capacity))
+    let blocks = 2 * units * 8
+    let lengths = [blocks, blocks, 10 * 64, 64, 64, 10 * 64, 128 + 16 * capacity]
+    let expected = lengths.reduce(into: [0]) { $0.append($0.last! + $1) }
+    context.require(places == expected, "the tables of \(units) units begin at \(places), not \(expected)")
+    context.require(tables.head(order: top).address + 64 == tables.nonEmpty.address, "list heads are not side by side")
+    context.require(tables.hot(order: top).address + 64 == tables.queue, "hot slots are not side by side")
+    let words = [tables.nonEmpty, tables.frontier, tables.dirtyUnits, tables.transits].map { $0.address - tables.nonEmpty.address }
+    context.require(words == [0, 8, 16, 24], "the control words lie at \(words)")
+    context.count(1)
+  }
+
+  // A page's record: the words of a slab's first page, the tag and offset of each.
+  private static func descriptors(_ context: CheckContext) {
+    let layers = OwnLayers(mebibytes: 4)
+    let sizeClass = SizeClass(holding: 64 << 10)
+    guard let slab = layers.pool.take(order: sizeClass.slabOrder) else { return context.find("no pages") }
+    context.require(slab.blockCount == 0, "pages in no slab have blocks")
+    slab.open(for: sizeClass)
+    func record(_ page: Int) -> [UInt8] {
+      let start = layers.region.descriptors + (slab.page + page) * 64
+      return (0..<64).map { start.load(fromByteOffset: $0, as: UInt8.self) }
+    }
+    let tag = Tag.free(sizeClass).value
+    for page in 0..<(1 << sizeClass.slabOrder) {
+      var expected = [UInt8](repeating: 0, count: 64)
+      expected[0] = page == 0 ? UInt8(sizeClass.slabBlocks) : 0
+      (expected[16], expected[17]) = (tag, UInt8(page))
+      context.require(record(page) == expected, "the record of page \(page) of a slab is \(record(page))")
+    }
+    slab.close()
+    layers.pool.giveBack(slab, order: sizeClass.slabOrder)
+    for page in 1..<(1 << sizeClass.slabOrder) {
+      context.require(record(page).allSatisfy { $0 == 0 }, "the record of page \(page) is \(record(page)) after its slab")
+    }
+    context.count(1)
+  }
+
+  // A key lies at the place that its hash is, where nothing else does.
+  private static func table(_ context: CheckContext) {
+    let state = ZeroedMemory(bytes: 64)
+    let table = AddressTable<HardwareMemory, Int>(state: PlainPointer(state.start))
+    for key in (1...20).map({ UInt($0) * 0x1230 }) {
+      guard table.makeRoom(), let entries = UnsafeRawPointer(bitPattern: state.start.load(as: UInt.self)) else {
+        return context.find("memory is out")
+      }
+      table.insert(key, 7)
+      let place = ((key >> 4) &* 0x9E37_79B9_7F4A_7C15) >> 32 & 255
+      context.require(entries.load(fromByteOffset: Int(place) * 16, as: UInt.self) == key, "\(hex(key)) is not where its hash says")
+      table.remove(key)
+      context.count(1)
+    }
+    table.removeAll()
+  }
+
+  private struct Links: StackLinks {
+    let words: UnsafeMutableRawPointer
+    func link(of node: UInt) -> SharedWord { SharedWord(words + Int(node) * 8) }
+  }
+
+  // The head: a node, and 40 bits of tag above 24 of depth.
+  private static func stack(_ context: CheckContext) {
+    let memory = ZeroedMemory(bytes: 128)
+    let stack = TaggedStack<HardwareMemory, Links>(head: SharedPair(memory.start), links: Links(words: memory.start + 16))
+    memory.start.storeBytes(of: ~0 << 24, toByteOffset: 8, as: UInt.self)
+    for (node, tagAndDepth): (UInt, UInt) in [(3, 1), (4, 1 << 24 | 2)] {
+      stack.push(node)
+      let head = (memory.start.load(as: UInt.self), memory.start.load(fromByteOffset: 8, as: UInt.self))
+      context.require(head == (node, tagAndDepth), "the head of a stack is \(head)")
+    }
+    context.count(1)
+  }
+}
