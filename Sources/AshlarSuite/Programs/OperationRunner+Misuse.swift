@@ -61,7 +61,10 @@ extension OperationRunner {
       return Wrong(pointer: pointer + 1, kinds: ["invalid pointer"], states: states)
     case .secondGranule where usable > 16: return Wrong(pointer: pointer + 16, kinds: ["invalid pointer"], states: inside)
     case .lastGranule where usable > 16:
-      return Wrong(pointer: pointer + (usable - 1) / 16 * 16, kinds: ["invalid pointer"], states: inside)
+      let granule = pointer + (usable - 1) / 16 * 16
+      // Behind a header it may lie where a medium block began before: its tag stays as long as nothing else is put there.
+      let mayHaveBegun = UInt(bitPattern: granule) % (1 << 20) == 0
+      return Wrong(pointer: granule, kinds: mayHaveBegun ? ["invalid pointer", "double free"] : ["invalid pointer"], states: inside)
     default: return nil
     }
   }
