@@ -9,6 +9,8 @@ final class LayerState: Layers<SteppingMemory> {
 
   init(units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, depotBytes: Int = 1 << 20) {
     super.init(units: units, queueCapacity: queueCapacity, cap: cap, depotBytes: depotBytes, memory: ModelProcess())
+    let region = region
+    Explored.whenOver { region.release() }
     name(tables)
   }
 

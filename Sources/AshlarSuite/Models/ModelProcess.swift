@@ -17,9 +17,10 @@ final class ModelProcess: StateMemory {
     globals = .allocate(capacity: 1)
     globals.initialize(to: ashlar_globals())
     Explored.environment = self
+    Explored.whenOver { self.end() }
   }
 
-  deinit {
+  private func end() {
     for (address, bytes) in mappings { System.unmap(address, bytes) }
     globals.deallocate()
   }

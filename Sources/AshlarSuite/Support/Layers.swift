@@ -6,7 +6,7 @@ protocol StateMemory: AnyObject {
   func take(_ bytes: Int, _ name: String) -> UnsafeMutableRawPointer
 }
 
-/// The layers below the thread caches, on a region of their own, which goes with them.
+/// The layers below the thread caches, on a region of their own, which whoever made them releases.
 package class Layers<Memory: SharedMemory> {
   package let region: Region<Memory>
   package let metadata: MetadataMemory<Memory>
@@ -47,7 +47,6 @@ package class Layers<Memory: SharedMemory> {
     depots = Depots(heads: take(Depots<Memory>.bytes, "depots"), metadata: metadata, limitBytes: depotBytes)
   }
 
-  deinit { region.release() }
 }
 
 /// The layers on this machine's memory, for what calls them directly.
@@ -56,6 +55,8 @@ package final class OwnLayers: Layers<HardwareMemory> {
     super.init(
       units: mebibytes, strict: strict, queueCapacity: queueCapacity, cap: cap, delay: delay, memory: OwnMemory())
   }
+
+  deinit { region.release() }
 
   /// Up to `count` blocks of a class, straight from its slabs.
   package func blocks(_ sizeClass: SizeClass, _ count: Int) -> [UInt] {

@@ -184,6 +184,10 @@ public enum Explored {
     set { engine.environment = newValue }
   }
 
+  /// Does `action` when the execution is over, however it ends. What a state has from the system is best given back so: a
+  /// thread that is cut off, by a failure or by `endOtherThreads`, holds on to the state for good.
+  public static func whenOver(_ action: @escaping () -> Void) { engine.later(action) }
+
   // MARK: Words for a reader
 
   /// Gives memory a name for tables and messages, of this execution.
