@@ -21,7 +21,7 @@ final class ModelProcess: StateMemory {
   }
 
   private func end() {
-    for (address, bytes) in mappings { System.unmap(address, bytes) }
+    for (address, bytes) in mappings where !SpareMappings.keep(address, bytes) { System.unmap(address, bytes) }
     globals.deallocate()
   }
 
@@ -33,7 +33,7 @@ final class ModelProcess: StateMemory {
   }
 
   func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
-    guard let memory = System.map(bytes) else { return nil }
+    guard let memory = SpareMappings.take(bytes) ?? System.map(bytes) else { return nil }
     mappings[memory] = bytes
     Explored.didMap(UnsafeRawBufferPointer(start: memory, count: bytes))
     return memory
