@@ -17,8 +17,8 @@ public struct FuzzTarget: Sendable {
   }
 
   public static let all: [FuzzTarget] = [
-    operations, operationsInC, alignment, arithmetic, layouts, misuse, guarded, systemFaults, buddy, slabs, sizeClasses, schedules,
-    threads,
+    operations, operationsInC, alignment, arithmetic, layouts, misuse, guarded, systemFaults, buddy, slabs, sizeClasses,
+    objectPools, arenas, schedules, threads,
   ]
 
   public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
