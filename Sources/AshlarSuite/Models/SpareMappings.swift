@@ -1,3 +1,4 @@
+import Ashlar
 import Glibc
 
 /// Small mappings of executions that are over, for the next: to touch fresh pages takes longer than to zero these.
@@ -14,6 +15,9 @@ enum SpareMappings {
     guard bytes <= largest else { return false }
     return bySize.withLock { spare in
       guard spare[bytes, default: []].count < limit else { return false }
+      // An arena tells AddressSanitizer what nobody may touch.
+      let start = UInt(bitPattern: mapping)
+      MemoryMarks().permit(start..<start + UInt(bytes))
       memset(mapping, 0, bytes)
       spare[bytes, default: []].append(mapping)
       return true
