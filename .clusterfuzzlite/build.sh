@@ -5,8 +5,8 @@ cd "$SRC/ashlar"
 build=$WORK/ashlar
 source scripts/fuzz.settings
 case $SANITIZER in
-  address | thread) flags=(--sanitize=fuzzer "--sanitize=$SANITIZER" "${fuzz_coverage[@]}") ;;
-  coverage) flags=(--sanitize=fuzzer -Xswiftc -profile-generate -Xswiftc -profile-coverage-mapping) ;;
+  address | thread) flags=() sanitizer=$SANITIZER ;;
+  coverage) flags=(-Xswiftc -profile-generate -Xswiftc -profile-coverage-mapping) sanitizer=none ;;
   *) echo "build.sh: Swift has no sanitizer '$SANITIZER'" >&2; exit 1 ;;
 esac
 
@@ -25,7 +25,7 @@ END
 clang -c -fPIC -o "$build/environment.o" "$build/environment.c"
 
 # The Swift runtime is linked in: nothing of the toolchain is there where the targets are run.
-swift build -c release --package-path Fuzz --scratch-path "$build/swift" --static-swift-stdlib -Xlinker "$build/environment.o" "${flags[@]}"
+fuzz_build "$sanitizer" --scratch-path "$build/swift" --static-swift-stdlib -Xlinker "$build/environment.o" "${flags[@]}"
 for folder in Fuzz/Sources/*/; do
   target=fuzz-$(basename "$folder")
   cp "$build/swift/release/$target" "$OUT/"

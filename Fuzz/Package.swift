@@ -3,7 +3,7 @@ import PackageDescription
 
 private let fuzzTargets = [
   "operations", "operations-c", "alignment", "arithmetic", "layouts", "misuse", "guarded", "system-faults", "buddy", "slabs",
-  "size-classes", "schedules", "threads",
+  "size-classes", "object-pools", "arenas", "schedules", "threads",
 ]
 
 /// One libFuzzer executable for each fuzz target. Built by scripts/fuzz, which gives SwiftPM its sanitizers.

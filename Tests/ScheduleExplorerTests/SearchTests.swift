@@ -32,6 +32,33 @@ import Testing
     #expect(find(.random(seed: 7, executions: 20_000)).executions == find(.random(seed: 7, executions: 20_000)).executions)
   }
 
+  // MARK: Between explorations
+
+  @Test func aWorkbenchChangesNothing() {
+    let workbench = Workbench()
+    for bytes in [[0, 0, 0x81], [], [0x80, 1], [0, 0, 0x81]] as [[UInt8]] {
+      var plan = Plan(.bytes(bytes))
+      plan.minimizes = false
+      let (shared, own) = (Explorer.explore(stack, plan, on: workbench), Explorer.explore(stack, plan))
+      #expect(shared.counterexample?.table == own.counterexample?.table && shared.executions == own.executions)
+    }
+  }
+
+  @Test func whatIsLeftForTheEndIsDoneThoughAThreadIsCutOff() {
+    var (begun, over) = (0, 0)
+    var scenario = Scenario("a thread that is cut off") {
+      begun += 1
+      Explored.whenOver { over += 1 }
+      return Variables("word")
+    }
+    scenario.thread(Action("write") { $0[0].store(1, .relaxed) }, Action("write again") { $0[0].store(2, .relaxed) })
+    scenario.thread(Action("end the other") { _ in Explored.endOtherThreads() })
+    var plan = Plan(.exhaustive(preemptions: nil))
+    plan.reduces = false
+    #expect(Explorer.explore(scenario, plan).counterexample == nil)
+    #expect(begun == over && begun > 1)
+  }
+
   // MARK: Counterexamples
 
   @Test func theMinimizerLeavesOutWhatHasNoPart() throws {

@@ -25,7 +25,11 @@ package struct FreedBytes {
 
   /// The bytes are their user's no more.
   package func retire(_ bytes: Range<UInt>) {
-    if isFilled { Canary.fillFreed(bytes) }
+    if isFilled {
+      // What lies between two allocations was nobody's all the time, and is filled with the rest.
+      marks.permit(bytes)
+      Canary.fillFreed(bytes)
+    }
     marks.forbid(bytes)
   }
 

@@ -134,7 +134,8 @@ struct Victim: Sendable {
       Victim("a page that is not mapped", "invalid pointer", ["not from this allocator"]) { body in
         let page = mmap(nil, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!
         munmap(page, 4096)
-        body(page)
+        // Not where it begins: there a large block may have begun, which is remembered.
+        body(page + 4080)
       },
       Victim("the first address behind the region", "invalid pointer", ["not from this allocator"]) { body in
         guard let region = ProcessHeap.shared?.region else { return }

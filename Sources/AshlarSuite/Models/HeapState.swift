@@ -5,7 +5,6 @@ import ScheduleExplorer
 /// A whole heap, with a cache for each thread, used as a program uses it: the hot path first.
 final class HeapState {
   let process = ModelProcess()
-  private let region: Region<SteppingMemory>
   private let meeting: UnsafeMutableRawPointer
   private var caches: [UnsafeMutableRawPointer] = []
   /// What the threads have, each its own.
@@ -28,7 +27,8 @@ final class HeapState {
     change(&switches)
     guard Heap<SteppingMemory>.start(switches) else { fatalError("no memory for a model") }
     meeting = process.take(4096, "meeting")
-    region = Heap<SteppingMemory>.ready.region
+    let region = heap.region
+    Explored.whenOver { region.release() }
     if switches.guardInterval > 0 { heap.setGuards(canaries: switches.guardInterval, pages: 0) } else { heap.updateRoutes() }
     for _ in 0..<threads { caches.append(adopt()) }
     Explored.name("tags", heap.region.tags, bytes: heap.region.bytes / 16)
@@ -40,8 +40,6 @@ final class HeapState {
     }
     _ = FaultRecorder.take()
   }
-
-  deinit { region.release() }
 
   // Laying a cache out takes hundreds of stores, which are no business of the threads.
   private func adopt() -> UnsafeMutableRawPointer {

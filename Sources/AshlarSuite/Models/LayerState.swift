@@ -11,6 +11,8 @@ final class LayerState: Layers<SteppingMemory> {
 
   init(units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, delay: UInt = 1_000_000, depotBytes: Int = 1 << 20) {
     super.init(units: units, queueCapacity: queueCapacity, cap: cap, delay: delay, depotBytes: depotBytes, memory: process)
+    let region = region
+    Explored.whenOver { region.release() }
     name(tables)
   }
 

@@ -7,7 +7,7 @@ public struct Model: Sendable {
   /// What it is about, in a line.
   public let about: String
   public let threads: Int
-  private let body: @Sendable (Plan, [[Int]]?, Survey?, ((Int) -> Void)?) -> Report
+  private let body: @Sendable (Plan, [[Int]]?, Workbench?, Survey?, ((Int) -> Void)?) -> Report
 
   /// Preemptions up to which it is explored exhaustively: 3 with two threads and 2 with more, unless it says otherwise.
   public let bound: Int
@@ -17,21 +17,23 @@ public struct Model: Sendable {
     self.bound = bound ?? (threads <= 2 ? 3 : 2)
     self.about = about
     self.threads = threads
-    body = { plan, kept, survey, progress in
+    body = { plan, kept, workbench, survey, progress in
       var scenario = make()
       scenario.name = name
       if let kept { scenario = scenario.keeping(kept) }
-      return Explorer.explore(scenario, plan, survey: survey, progress: progress)
+      return Explorer.explore(scenario, plan, on: workbench, survey: survey, progress: progress)
     }
   }
 
   /// Explores it.
   ///
   /// - Parameter kept: the actions of each thread that are not left out, by number; nil for all.
-  public func explore(_ plan: Plan, kept: [[Int]]? = nil, survey: Survey? = nil, progress: ((Int) -> Void)? = nil) -> Report {
+  public func explore(
+    _ plan: Plan, kept: [[Int]]? = nil, on workbench: Workbench? = nil, survey: Survey? = nil, progress: ((Int) -> Void)? = nil
+  ) -> Report {
     // Some models free what must not be freed; the handler of faults is the process's.
     var report: Report?
-    _ = FaultRecorder.record { report = body(plan, kept, survey, progress) }
+    _ = FaultRecorder.record { report = body(plan, kept, workbench, survey, progress) }
     return report!
   }
 }

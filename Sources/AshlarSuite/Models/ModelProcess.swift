@@ -22,10 +22,11 @@ final class ModelProcess: StateMemory {
     globals = .allocate(capacity: 1)
     globals.initialize(to: ashlar_globals())
     Explored.environment = self
+    Explored.whenOver { self.end() }
   }
 
-  deinit {
-    for (address, bytes) in mappings { System.unmap(address, bytes) }
+  private func end() {
+    for (address, bytes) in mappings where !SpareMappings.keep(address, bytes) { System.unmap(address, bytes) }
     globals.deallocate()
   }
 
@@ -37,7 +38,7 @@ final class ModelProcess: StateMemory {
   }
 
   func map(_ bytes: Int) -> UnsafeMutableRawPointer? {
-    guard let memory = System.map(bytes) else { return nil }
+    guard let memory = SpareMappings.take(bytes) ?? System.map(bytes) else { return nil }
     mappings[memory] = bytes
     Explored.didMap(UnsafeRawBufferPointer(start: memory, count: bytes))
     return memory

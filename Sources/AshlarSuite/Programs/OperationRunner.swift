@@ -10,6 +10,8 @@ final class OperationRunner {
     var address: UInt?
     /// Where its last block was, and how large.
     var former: (address: UInt, size: Int)?
+    /// What was asked for when it was allocated: a mapping keeps it when it is resized.
+    var alignment = 1
     /// Every block was guarded by canaries when it was allocated, and it has not moved since.
     var isGuarded = false
   }
@@ -25,7 +27,6 @@ final class OperationRunner {
   var oracle: Oracle
   var slots = [Slot](repeating: Slot(), count: Operation.slots)
   var guards = PoolAllocator.Guards()
-  private var mayBeGuarded = false
   /// Whether no block is guarded, and no call of the system failed.
   var isPlain = true
   var thread = 0
@@ -39,12 +40,22 @@ final class OperationRunner {
     oracle = Oracle(subject, seed: 0, wholeBelow: 16 << 10)
   }
 
-  /// Carries a step out on its thread, and answers what is wrong.
-  func perform(_ step: Step) -> String? {
-    var failure: String?
-    workers.perform(on: thread) { failure = self.carryOut(step) }
-    return failure ?? oracle.findings.first
+  /// Takes steps until none is left, each on its thread: `next` takes one, and answers whether there was one.
+  func takeSteps(_ next: () -> Bool) {
+    withoutActuallyEscaping(next) { next in
+      var isDone = false
+      while !isDone {
+        let here = thread
+        // A change of threads costs more than a step.
+        workers.perform(on: here) {
+          repeat { isDone = !next() } while !isDone && self.thread == here
+        }
+      }
+    }
   }
+
+  /// Carries a step out, on its thread, and answers what is wrong.
+  func perform(_ step: Step) -> String? { carryOut(step) ?? oracle.findings.first }
 
   /// Gives everything back: all goes home, so that one program begins like another.
   func close() -> String? {
@@ -101,19 +112,22 @@ final class OperationRunner {
     // A guarded block is filled when it is freed.
     guard budget.allows(size, written: zeroed && size <= 512 << 20 || guards != .init()) else { return }
     slots[slot].address = oracle.allocate(size: size, alignment: alignment, zeroed: zeroed)?.address
+    slots[slot].alignment = alignment
     slots[slot].isGuarded = guards == .init(canaries: 1, pages: 0)
   }
 
   private func reallocate(_ slot: Int, size: Int) {
-    guard let index = position(slot), allowsMove(oracle.live[index].size), allowsMove(size) else { return }
+    guard let index = position(slot), allowsMove(slots[slot], of: oracle.live[index].size, to: size) else { return }
     slots[slot].former = (oracle.live[index].address, oracle.live[index].size)
     slots[slot].address = oracle.reallocate(index, size: size)
     slots[slot].isGuarded = false
   }
 
-  // A mapping that is not guarded is moved without being copied.
-  private func allowsMove(_ size: Int) -> Bool {
-    size > 512 << 20 && !mayBeGuarded || budget.allows(size, written: true)
+  // A mapping is moved without being copied, unless it is guarded, aligned to more than a page, or the system refuses.
+  private func allowsMove(_ slot: Slot, of held: Int, to size: Int) -> Bool {
+    let mapping = 512 << 20
+    if min(held, size) > mapping { return isPlain && slot.alignment <= 4096 }
+    return budget.allows(size > mapping ? held : size, written: true)
   }
 
   func release(_ slot: Int, sized: Bool) {
@@ -143,8 +157,7 @@ final class OperationRunner {
 
   private func guardBlocks(_ wanted: PoolAllocator.Guards) {
     guards = wanted
-    mayBeGuarded = mayBeGuarded || wanted != .init()
-    isPlain = isPlain && !mayBeGuarded
+    isPlain = isPlain && wanted == .init()
     PoolAllocator.guards = wanted
   }
 

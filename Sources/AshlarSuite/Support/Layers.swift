@@ -6,7 +6,7 @@ protocol StateMemory: AnyObject {
   func take(_ bytes: Int, _ name: String) -> UnsafeMutableRawPointer
 }
 
-/// The layers below the thread caches, on a region of their own, which goes with them.
+/// The layers below the thread caches, on a region of their own, which whoever made them releases.
 package class Layers<Memory: SharedMemory> {
   package let region: Region<Memory>
   package let metadata: MetadataMemory<Memory>
@@ -47,8 +47,6 @@ package class Layers<Memory: SharedMemory> {
     depots = Depots(heads: take(Depots<Memory>.bytes, "depots"), metadata: metadata, limitBytes: depotBytes)
   }
 
-  deinit { region.release() }
-
   /// Where the tag of a block lies, by the block's address.
   package func tag(_ block: UInt) -> TagAddress { region.tagAddress(of: BlockBase(address: block)) }
 }
@@ -59,6 +57,8 @@ package final class OwnLayers: Layers<HardwareMemory> {
     super.init(
       units: mebibytes, strict: strict, queueCapacity: queueCapacity, cap: cap, delay: delay, memory: OwnMemory())
   }
+
+  deinit { region.release() }
 
   /// Up to `count` blocks of a class, straight from its slabs.
   package func blocks(_ sizeClass: SizeClass, _ count: Int) -> [UInt] {

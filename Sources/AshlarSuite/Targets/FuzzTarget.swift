@@ -17,8 +17,8 @@ public struct FuzzTarget: Sendable {
   }
 
   public static let all: [FuzzTarget] = [
-    operations, operationsInC, alignment, arithmetic, layouts, misuse, guarded, systemFaults, buddy, slabs, sizeClasses, schedules,
-    threads,
+    operations, operationsInC, alignment, arithmetic, layouts, misuse, guarded, systemFaults, buddy, slabs, sizeClasses,
+    objectPools, arenas, schedules, threads,
   ]
 
   public static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
@@ -43,10 +43,13 @@ public struct FuzzTarget: Sendable {
   ///
   /// - Parameters:
   ///   - begin: makes what the steps work on.
+  ///   - takeSteps: calls, where a step is to be done, what takes the next one and answers whether there was one, until there
+  ///     is none.
   ///   - perform: does a step, and answers what is wrong.
   ///   - close: gives everything back, whatever came before, and answers what is wrong.
   init<Work>(
     _ name: String, _ summary: String, _ grammar: Grammar, begin: @escaping @Sendable () -> Work,
+    takeSteps: @escaping @Sendable (Work, () -> Bool) -> Void = { while $1() {} },
     perform: @escaping @Sendable (Work, Step) -> String?, close: @escaping @Sendable (Work) -> String?
   ) {
     self.name = name
@@ -57,9 +60,13 @@ public struct FuzzTarget: Sendable {
       var finding: Finding?
       var unasked: String? { FaultRecorder.take().first.map { "reported \($0)" } }
       _ = FaultRecorder.record {
-        for (number, step) in program.enumerated() where finding == nil {
+        var number = 0
+        takeSteps(work) {
+          guard number < program.count, finding == nil else { return false }
           tell(number)
-          finding = (perform(work, step) ?? unasked).map { Finding(step: number, text: $0) }
+          finding = (perform(work, program[number]) ?? unasked).map { Finding(step: number, text: $0) }
+          number += 1
+          return true
         }
         let last = close(work) ?? unasked
         finding = finding ?? last.map { Finding(text: "at the end: \($0)") }

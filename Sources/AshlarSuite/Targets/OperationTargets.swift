@@ -8,7 +8,8 @@ extension FuzzTarget {
 
   private init(_ name: String, _ summary: String, _ grammar: Grammar, on subject: some Subject = SwiftSubject()) {
     self.init(
-      name, summary, grammar, begin: { OperationRunner(subject) }, perform: { $0.perform($1) }, close: { $0.close() })
+      name, summary, grammar, begin: { OperationRunner(subject) }, takeSteps: { $0.takeSteps($1) }, perform: { $0.perform($1) },
+      close: { $0.close() })
   }
 
   private static func usual(_ others: [Operation: Int]) -> Grammar { Operation.grammar(usual.merging(others) { $1 }) }

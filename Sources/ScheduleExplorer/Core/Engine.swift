@@ -6,10 +6,10 @@ import CScheduleExplorer
 /// and then the chooser picks whose step is taken; if it is another's, its context is switched to directly. Thread 0
 /// sets up before the others begin and checks after they have ended; its steps are no choices.
 final class Engine {
-  let memory: MemoryModel
-  let stepLimit: Int
-  let weakening: Weakening?
-  let chooser: any Chooser
+  @exclusivity(unchecked) private(set) var memory = MemoryModel.releaseAcquire
+  @exclusivity(unchecked) private(set) var stepLimit = 0
+  @exclusivity(unchecked) private(set) var weakening: Weakening?
+  @exclusivity(unchecked) private(set) var chooser: any Chooser
 
   let threads = UnsafeMutablePointer<ThreadState>.allocate(capacity: Clock.threads)
   let readSets = UnsafeMutablePointer<ReadSet>.allocate(capacity: Clock.threads)
@@ -38,7 +38,7 @@ final class Engine {
   @exclusivity(unchecked) var sequentialStores = Clock()
   /// Memory that was given back.
   @exclusivity(unchecked) var released: [Range<UInt>] = []
-  /// To be done when the execution is over: really giving back what was released.
+  /// To be done when the execution is over.
   private var afterwards: [() -> Void] = []
 
   /// Steps taken in this execution.
@@ -49,14 +49,22 @@ final class Engine {
 
   static let stackBytes = 256 << 10
 
-  init(memory: MemoryModel, stepLimit: Int, weakening: Weakening?, chooser: any Chooser) {
-    self.memory = memory
-    self.stepLimit = stepLimit
-    self.weakening = weakening
+  init(_ plan: Plan, _ chooser: any Chooser) {
     self.chooser = chooser
     threads.initialize(repeating: ThreadState(), count: Clock.threads)
     contexts.initialize(repeating: explorer_context(), count: Clock.threads)
     for thread in 0..<Clock.threads { (readSets + thread).initialize(to: ReadSet()) }
+    prepare(plan, chooser)
+  }
+
+  /// Makes it ready for another search.
+  func prepare(_ plan: Plan, _ chooser: any Chooser) {
+    memory = plan.memory
+    stepLimit = plan.stepLimit
+    weakening = plan.weakening
+    self.chooser = chooser
+    survey = nil
+    recorder = nil
   }
 
   deinit {

@@ -41,16 +41,23 @@ struct ReadSet {
   static let capacity = 64
 
   private(set) var count = 0
+  /// Whether a cell found no room since.
+  private var isFull = false
   private let entries = UnsafeMutablePointer<(cell: Int32, version: UInt32)>.allocate(capacity: Self.capacity)
 
   subscript(index: Int) -> (cell: Int32, version: UInt32) { entries[index] }
 
-  mutating func removeAll() { count = 0 }
+  mutating func removeAll() {
+    count = 0
+    isFull = false
+  }
 
-  /// False when there is no room.
+  /// False when there is no room, and from then on until all are removed.
   mutating func note(_ cell: Int32, _ version: UInt32) -> Bool {
+    if isFull { return false }
     for index in 0..<count where entries[index].cell == cell { return true }
-    guard count < Self.capacity else { return false }
+    isFull = count == Self.capacity
+    if isFull { return false }
     entries[count] = (cell, version)
     count += 1
     return true

@@ -1,3 +1,5 @@
+import CScheduleExplorer
+
 /// The memory that explored code runs on: each function is one step, a choice for the explorer.
 ///
 /// Code to be explored is generic over its memory: on the machine's atomics where it ships, on these functions where it is
@@ -16,6 +18,13 @@ public enum Explored {
     return engine
   }
 
+  // The steps of every loop take it so: counted references took a tenth of the time.
+  @inline(__always)
+  private static func withEngine<Result>(_ body: (Engine) -> Result) -> Result {
+    guard let engine = explorer_current() else { fatalError("no exploration is running on this thread") }
+    return Unmanaged<Engine>.fromOpaque(engine)._withUnsafeGuaranteedRef(body)
+  }
+
   /// Whether the caller is inside a scenario.
   public static var isRunning: Bool { Engine.running != nil }
 
@@ -25,7 +34,7 @@ public enum Explored {
   public static func load(
     _ address: UnsafeMutableRawPointer, bytes: Int = 8, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line
   ) -> UInt {
-    engine.load(UInt(bitPattern: address), bytes, order, Place(file: file, line: line)).0
+    withEngine { $0.load(UInt(bitPattern: address), bytes, order, Place(file: file, line: line)).0 }
   }
 
   /// Writes a cell of 1 or 8 bytes.
@@ -33,7 +42,7 @@ public enum Explored {
     _ value: UInt, to address: UnsafeMutableRawPointer, bytes: Int = 8, _ order: Order, file: StaticString = #fileID,
     line: UInt32 = #line
   ) {
-    engine.store(value, UInt(bitPattern: address), bytes, order, Place(file: file, line: line))
+    withEngine { $0.store(value, UInt(bitPattern: address), bytes, order, Place(file: file, line: line)) }
   }
 
   /// Reads and changes a cell in one step; with nil from `change` it is a load. Answers the value found. `change` may be
@@ -43,7 +52,9 @@ public enum Explored {
     _ address: UnsafeMutableRawPointer, bytes: Int = 8, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line,
     _ change: (UInt) -> UInt?
   ) -> UInt {
-    engine.update(UInt(bitPattern: address), bytes, order, Place(file: file, line: line)) { value, _ in change(value).map { ($0, 0) } }.0
+    withEngine {
+      $0.update(UInt(bitPattern: address), bytes, order, Place(file: file, line: line)) { value, _ in change(value).map { ($0, 0) } }.0
+    }
   }
 
   /// Answers the value found; the swap took place if that is `expected`. Never fails otherwise: a strong one.
@@ -66,7 +77,7 @@ public enum Explored {
   public static func loadPair(
     _ address: UnsafeMutableRawPointer, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line
   ) -> (first: UInt, second: UInt) {
-    let (first, second) = engine.load(UInt(bitPattern: address), 16, order, Place(file: file, line: line))
+    let (first, second) = withEngine { $0.load(UInt(bitPattern: address), 16, order, Place(file: file, line: line)) }
     return (first, second)
   }
 
@@ -86,12 +97,12 @@ public enum Explored {
 
   /// Tells of a plain read that is about to be done. It is no choice, but it must be ordered with the writes before it.
   public static func willRead(_ address: UnsafeRawPointer, bytes: Int, file: StaticString = #fileID, line: UInt32 = #line) {
-    engine.plain(UInt(bitPattern: address), bytes, isWrite: false, Place(file: file, line: line))
+    withEngine { $0.plain(UInt(bitPattern: address), bytes, isWrite: false, Place(file: file, line: line)) }
   }
 
   /// Tells of a plain write that is about to be done. It must be ordered with all accesses before it.
   public static func willWrite(_ address: UnsafeRawPointer, bytes: Int, file: StaticString = #fileID, line: UInt32 = #line) {
-    engine.plain(UInt(bitPattern: address), bytes, isWrite: true, Place(file: file, line: line))
+    withEngine { $0.plain(UInt(bitPattern: address), bytes, isWrite: true, Place(file: file, line: line)) }
   }
 
   /// Tells of memory that changes by other means, as when the system drops its contents: a plain write of every cell in it
@@ -183,6 +194,10 @@ public enum Explored {
     get { engine.environment }
     set { engine.environment = newValue }
   }
+
+  /// Does `action` when the execution is over, however it ends. What a state has from the system is best given back so: a
+  /// thread that is cut off, by a failure or by `endOtherThreads`, holds on to the state for good.
+  public static func whenOver(_ action: @escaping () -> Void) { engine.later(action) }
 
   // MARK: Words for a reader
 

@@ -7,12 +7,15 @@ public enum Explorer {
   /// Nothing is thrown: what actions throw is a failure in the report.
   ///
   /// - Parameters:
+  ///   - workbench: what short explorations share.
   ///   - survey: is told which lines took ordered steps.
   ///   - progress: is told the number of executions, every few thousand.
   public static func explore<State>(
-    _ scenario: Scenario<State>, _ plan: Plan = Plan(), survey: Survey? = nil, progress: ((Int) -> Void)? = nil
+    _ scenario: Scenario<State>, _ plan: Plan = Plan(), on workbench: Workbench? = nil, survey: Survey? = nil,
+    progress: ((Int) -> Void)? = nil
   ) -> Report {
     var search = Search(scenario, plan)
+    search.workbench = workbench
     search.progress = progress
     search.survey = survey
     search.run { _ in false }
@@ -36,6 +39,7 @@ struct Found {
 struct Search<State> {
   let scenario: Scenario<State>
   let plan: Plan
+  var workbench: Workbench?
   var progress: ((Int) -> Void)?
   var survey: Survey?
   private(set) var report: Report
@@ -52,7 +56,8 @@ struct Search<State> {
   mutating func run(_ goesOn: (Found) -> Bool) {
     let chooser = makeChooser()
     let keeper = Keeper(chooser)
-    let engine = Engine(memory: plan.memory, stepLimit: plan.stepLimit, weakening: plan.weakening, chooser: keeper)
+    let engine = workbench?.take(plan, keeper) ?? Engine(plan, keeper)
+    defer { workbench?.putBack(engine) }
     engine.survey = survey
     let end = ContinuousClock.now + .seconds(min(plan.secondsLimit, 1e9))
     var failed = false

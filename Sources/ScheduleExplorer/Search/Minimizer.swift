@@ -110,8 +110,7 @@ struct Minimizer<State> {
   /// Replays an execution of the actions that are left, and writes it down.
   func show(_ kept: [[Int]], _ found: Found) -> Counterexample {
     let scenario = scenario.keeping(kept)
-    let engine = Engine(
-      memory: plan.memory, stepLimit: plan.stepLimit, weakening: plan.weakening, chooser: Replay(found.schedule))
+    let engine = Engine(plan, Replay(found.schedule))
     let recorder = Recorder()
     engine.recorder = recorder
     let failure = Search.execute(scenario, engine)

@@ -1,0 +1,1 @@
+let targetName = "arenas"
