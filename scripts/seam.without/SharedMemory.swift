@@ -96,10 +96,11 @@ package enum HardwareMemory {
   @inline(__always)
   package static func store(_ value: UInt8, to byte: SharedByte) { byte.address.pointee = value }
   @inline(__always)
-  @discardableResult
   package static func addReportingCarry(_ value: UInt8, to byte: SharedByte) -> Bool {
     ashlar_add_byte_carry(byte.address, value) != 0
   }
+  @inline(__always)
+  package static func clear(_ bits: UInt8, in byte: SharedByte) { ashlar_clear_bits(byte.address, bits) }
   @inline(__always)
   package static func compareExchange(_ byte: SharedByte, expected: UInt8, desired: UInt8) -> Bool {
     UnsafeMutableRawPointer(byte.address).assumingMemoryBound(to: Atomic<UInt8>.self).pointee

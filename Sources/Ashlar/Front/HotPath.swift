@@ -71,7 +71,8 @@ package enum HotPath<Memory: SharedMemory> {
     let route = Memory.load(SharedWord(Memory.globals.pointee.routes.unsafelyUnwrapped + page))
     let bin = ThreadCache<Memory>.current.bin(at: route)
     guard Tag(Memory.load(tag.byte)).isLive, let room = bin.room else { return otherwise() }
-    Memory.addReportingCarry(Tag.liveBit, to: tag.byte)
+    // Of two threads that free it at this instant both say free: were it added, the second one would make it live again, and lost.
+    Memory.clear(Tag.liveBit, in: tag.byte)
     bin.push(tag, to: room)
     ashlar_will_write(UInt(bitPattern: pointer))
   }

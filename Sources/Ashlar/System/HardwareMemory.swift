@@ -107,6 +107,9 @@ package enum HardwareMemory: SharedMemory {
   }
 
   @inline(__always)
+  package static func clear(_ bits: UInt8, in byte: SharedByte, at line: SourceLine) { ashlar_clear_bits(byte.address, bits) }
+
+  @inline(__always)
   package static func compareExchange(
     _ byte: SharedByte, expected: UInt8, desired: UInt8, at line: SourceLine
   ) -> Bool {

@@ -98,6 +98,8 @@ package protocol SharedMemory: PlainMemory {
   static func store(_ value: UInt8, to byte: SharedByte, at line: SourceLine)
   /// Adds to a byte; true when there is a carry. A load and a store, not one atomic step.
   static func addReportingCarry(_ value: UInt8, to byte: SharedByte, at line: SourceLine) -> Bool
+  /// Clears bits of a byte. A load and a store, not one atomic step.
+  static func clear(_ bits: UInt8, in byte: SharedByte, at line: SourceLine)
   /// One atomic step. False, and no change, when it was not `expected`.
   static func compareExchange(_ byte: SharedByte, expected: UInt8, desired: UInt8, at line: SourceLine) -> Bool
 
@@ -241,10 +243,15 @@ extension SharedMemory {
     _ value: UInt8, to byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line
   ) { store(value, to: byte, at: SourceLine(file, line)) }
 
-  @inline(__always) @discardableResult
+  @inline(__always)
   package static func addReportingCarry(
     _ value: UInt8, to byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line
   ) -> Bool { addReportingCarry(value, to: byte, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func clear(
+    _ bits: UInt8, in byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line
+  ) { clear(bits, in: byte, at: SourceLine(file, line)) }
 
   @inline(__always)
   package static func compareExchange(

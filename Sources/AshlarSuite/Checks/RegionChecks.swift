@@ -34,8 +34,11 @@ extension Check {
     let end = region.base + UInt(bytes)
     context.require(region.bytes == bytes && region.unitCount == bytes >> 20 && region.base % (2 << 20) == 0, "\(bytes) bytes: \(region)")
     let pages = bytes / (64 << 10)
-    let tables = [UInt(bitPattern: region.tags), UInt(bitPattern: region.descriptors), UInt(bitPattern: region.bitmaps), UInt(bitPattern: region.unitRecords)]
-    let offsets = [0, bytes / 16, pages * 64, pages * 512].reduce(into: [end]) { $0.append($0.last! + UInt($1)) }.dropFirst()
+    let tables = [
+      UInt(bitPattern: region.tags), UInt(bitPattern: region.routes), UInt(bitPattern: region.descriptors), UInt(bitPattern: region.bitmaps),
+      UInt(bitPattern: region.unitRecords),
+    ]
+    let offsets = [0, bytes / 16, pages * 8, pages * 64, pages * 512].reduce(into: [end]) { $0.append($0.last! + UInt($1)) }.dropFirst()
     context.require(tables == Array(offsets), "the tables of \(bytes) bytes lie at \(tables.map(hex))")
     context.require(region.contains(region.base) && region.contains(end - 1), "a region without its ends")
     context.require(!region.contains(region.base - 1) && !region.contains(end) && !region.contains(0), "a region with what lies beside it")
@@ -61,7 +64,7 @@ extension Check {
     context.require(!canBeWritten(region.base), "a unit can be written before it is asked for")
     let calls = SystemFaults.callCount
     context.require(region.commit(units: 1..<2) && region.commit(units: 1..<2), "a unit is refused")
-    context.require(SystemFaults.callCount - calls == 4, "a unit, its tags and records take \(SystemFaults.callCount - calls) calls")
+    context.require(SystemFaults.callCount - calls == 5, "a unit, its tags and records take \(SystemFaults.callCount - calls) calls")
     let (first, end) = (region.address(ofUnit: 1), region.address(ofUnit: 2))
     context.require(canBeWritten(first) && canBeWritten(end - 1), "a unit can't be written")
     context.require(!canBeWritten(first - 1) && !canBeWritten(end), "what lies beside a unit can be written")

@@ -107,6 +107,10 @@ package enum SteppingMemory: SharedMemory {
     return carry
   }
 
+  package static func clear(_ bits: UInt8, in byte: SharedByte, at: Ashlar.SourceLine) {
+    store(load(byte, at: at) & ~bits, to: byte, at: at)
+  }
+
   package static func compareExchange(_ byte: SharedByte, expected: UInt8, desired: UInt8, at: Ashlar.SourceLine) -> Bool {
     Explored.compareExchange(
       UnsafeMutableRawPointer(byte.address), bytes: 1, expected: UInt(expected), desired: UInt(desired), .relaxed, file: at.file,

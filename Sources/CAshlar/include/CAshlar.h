@@ -84,6 +84,15 @@ ASHLAR_INLINE int ashlar_add_byte_carry(void *byte, uint8_t value) {
 #endif
 }
 
+// Clears bits of a byte where it lies.
+ASHLAR_INLINE void ashlar_clear_bits(void *byte, uint8_t bits) {
+#if defined(__x86_64__)
+  __asm__("andb %1, %0" : "+m"(*(uint8_t *)byte) : "iq"((uint8_t)~bits));
+#else
+  *(uint8_t *)byte &= (uint8_t)~bits;
+#endif
+}
+
 // The same address, worked out here once: not again by each access to what lies there.
 ASHLAR_INLINE uintptr_t ashlar_settled(uintptr_t address) {
   __asm__("" : "+r"(address));
