@@ -121,6 +121,10 @@ extension Model {
       scenario.check = { state in
         // Two owners of one block may both go on until one of them frees it: the other's free is reported then.
         for thread in [1, 2] { for block in state.blocks[thread] { state.acting(as: thread) { state.free(block) } } }
+        // And nobody has it when all is home.
+        for thread in [1, 2] { state.acting(as: thread) { state.heap.trim() } }
+        let live = state.heap.statistics().total.liveBlocks
+        try require(live == 0, "\(live) blocks are live that nobody has")
         try require(!FaultRecorder.take().isEmpty, "a double free went unreported")
       }
       return scenario
