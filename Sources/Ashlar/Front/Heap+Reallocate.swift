@@ -20,7 +20,7 @@ extension Heap {
       if tracker.isEnabled { tracker.record(same, size: request.size, level: level(of: same) ?? found.level, site: site()) }
       return .done(same)
     }
-    guard let placement = grownPlacement(request, from: found), let moved = allocate(request, placement, site: site())
+    guard let moved = allocateGrown(request, from: found, site: site()) ?? allocate(request, site: site())
     else { return .outOfMemory }
     moved.raw.unsafelyUnwrapped.copyMemory(
       from: user.raw.unsafelyUnwrapped, byteCount: min(found.size, request.size))
@@ -46,12 +46,13 @@ extension Heap {
   }
 
   // What grows once is likely to grow again. From a quarter of a unit on it moves to a whole one, whose pages cost nothing
-  // until they are touched, and grows there in place.
-  private func grownPlacement(_ request: Request, from found: Found) -> Request.Placement? {
+  // until they are touched, and grows there in place. Nil for other blocks, and where there is no unit: a block of its class
+  // may be left.
+  private func allocateGrown(_ request: Request, from found: Found, site: @autoclosure () -> Site) -> UserPointer? {
     guard !switches.strict, case .small = found.place, case .small(let wanted) = request.placement,
       request.size > found.size, Self.isRoomy(wanted)
-    else { return request.placement }
-    return .medium(order: 0)
+    else { return nil }
+    return allocate(request, .medium(order: 0), site: site())
   }
 
   private static func isRoomy(_ wanted: SizeClass) -> Bool { wanted.size >= RegionLayout.unitBytes / 4 }
