@@ -83,7 +83,7 @@ import Testing
     let sizeClass = SizeClass(holding: 100)
     let blocks = fixture.blocks(sizeClass, 64)
     let magazine = try #require(fixture.depots.takeEmpty())
-    magazine.fill(64) { fixture.tag(blocks[$0]) }
+    magazine.hold(64) { fixture.tag(blocks[$0]) }
     #expect(fixture.depots.put(magazine, sizeClass) == 1 && fixture.depots.blockCount(sizeClass) == 64)
     #expect(fixture.depots.holds(fixture.tag(blocks[63]), sizeClass))
     #expect(fixture.depots.take(SizeClass(holding: 200)) == nil)

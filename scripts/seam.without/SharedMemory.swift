@@ -73,6 +73,10 @@ package enum HardwareMemory {
   @inline(__always)
   package static func loadLow(_ word: SharedWord) -> UInt { ashlar_low_half(word.address) }
   @inline(__always)
+  package static func copyWords(_ words: SharedWord, to place: SharedWord, _ count: Int) {
+    ashlar_copy_words(words.address, place.address, UInt(bitPattern: count))
+  }
+  @inline(__always)
   package static func isBelow(_ value: UInt, _ word: SharedWord) -> Bool { ashlar_is_below(value, word.address) != 0 }
 
   @inline(__always)

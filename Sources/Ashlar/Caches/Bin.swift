@@ -137,10 +137,19 @@ package struct Bin<Memory: SharedMemory> {
     return self[count &- 1]
   }
 
+  /// The slots: `count` blocks, the one put in first at the front.
+  package var slots: SharedWord { slot(0) }
+
+  /// Fills an empty bin with `count` blocks.
+  package func fill(_ count: Int, from slots: SharedWord) {
+    Memory.copyWords(slots, to: self.slots, count)
+    self.count = UInt(count)
+  }
+
   /// Forgets the `leaving` blocks that have been in it longest.
   package func dropFirst(_ leaving: Int) {
     let left = Int(count) - leaving
-    for index in 0..<left { self[UInt(index)] = self[UInt(index + leaving)] }
+    Memory.copyWords(slot(UInt(leaving)), to: slots, left)
     count = UInt(left)
   }
 

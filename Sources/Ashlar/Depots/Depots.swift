@@ -33,6 +33,7 @@ package struct Depots<Memory: SharedMemory> {
   package func blockCount(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(blocks(sizeClass))) }
 
   /// Puts a full magazine on its class's stack, and gives up its ownership. Answers the depth reached.
+  @discardableResult
   package func put(_ magazine: Magazine<Memory>, _ sizeClass: SizeClass) -> Int {
     Memory.add(UInt(magazine.count), to: blocks(sizeClass), .relaxed)
     return full(sizeClass).push(magazine.address)
@@ -46,10 +47,12 @@ package struct Depots<Memory: SharedMemory> {
     return magazine
   }
 
-  /// Magazines that a class may keep here.
-  package func limit(_ sizeClass: SizeClass) -> Int {
-    let fitting = limitBytes / (sizeClass.size * sizeClass.batch)
-    return fitting < 2 ? 2 : fitting
+  /// Bytes of blocks that a class may keep here: at least two magazines.
+  package func limit(_ sizeClass: SizeClass) -> Int { max(limitBytes, 2 * sizeClass.batch * sizeClass.size) }
+
+  /// Whether one more magazine may come. Threads that ask at the same moment may put one each.
+  package func hasRoom(_ sizeClass: SizeClass) -> Bool {
+    (blockCount(sizeClass) + sizeClass.batch) * sizeClass.size <= limit(sizeClass)
   }
 
   /// An empty magazine that the caller owns; nil when the system has no memory for a new one.

@@ -26,9 +26,12 @@ package struct Magazine<Memory: SharedMemory> {
     nonmutating set { Memory.store(newValue.value, to: word(8 + index)) }
   }
 
-  /// Fills an empty magazine with `count` blocks, which `block` answers by number.
-  package func fill(_ count: Int, _ block: (Int) -> TagAddress) {
-    for index in 0..<count { self[index] = block(index) }
+  /// The first of them.
+  package var slots: SharedWord { word(8) }
+
+  /// Fills an empty magazine with `count` blocks.
+  package func fill(_ count: Int, from slots: SharedWord) {
+    Memory.copyWords(slots, to: self.slots, count)
     self.count = count
   }
 

@@ -131,8 +131,7 @@ extension Heap {
   private func refill(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass) {
     // All bins of a class have one capacity, and no magazine holds more than a bin does.
     if let magazine = depots.take(sizeClass) {
-      for index in 0..<magazine.count { bin[UInt(index)] = magazine[index] }
-      bin.count = UInt(magazine.count)
+      bin.fill(magazine.count, from: magazine.slots)
       cache.discard(magazine, to: depots)
     } else {
       var count: UInt = 0

@@ -52,19 +52,25 @@ extension Heap {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when at least half of what it can bring is in it.
     var twice: TagAddress?
-    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), let magazine = cache.takeEmpty(from: depots) {
-      magazine.fill(leaving) { bin[UInt($0)] }
-      // What is above the limit goes on to the slabs; the magazine on top is the one just used, so it stays.
-      if depots.put(magazine, sizeClass) > depots.limit(sizeClass), let surplus = depots.take(sizeClass) {
-        twice = slabs.giveBack(sizeClass, surplus.count) { surplus[$0] }
-        cache.discard(surplus, to: depots)
-      }
+    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), depots.hasRoom(sizeClass),
+      let magazine = cache.takeEmpty(from: depots)
+    {
+      magazine.fill(leaving, from: bin.slots)
+      depots.put(magazine, sizeClass)
     } else {
       twice = slabs.giveBack(sizeClass, leaving) { bin[UInt($0)] }
     }
     bin.dropFirst(leaving)
     // Only now: the handler may allocate, and the bin must not offer what has left it.
     if let twice { reportHandedOutTwice(twice, sizeClass) }
+  }
+
+  /// Sends home the few blocks, shorter than a line, that a bin goes on with: they may have come from another thread, which
+  /// writes to their neighbours in the same line (passive false sharing: Berger et al., Hoard, 2000). The refill brings a
+  /// stretch that is this thread's alone.
+  func leaveSharedLines(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass) {
+    guard sizeClass.size < CacheLine.bytes, bin.count <= CacheLine.bytes / 8 else { return }
+    flush(bin, of: cache, sizeClass, Int(bin.count))
   }
 
   /// Empties a cache that no thread uses any more, or the caller's own.

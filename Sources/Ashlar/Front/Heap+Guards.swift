@@ -16,6 +16,7 @@ extension Heap {
       let bin = cache.bin(sizeClass)
       guard bin.isDue else { return nil }
       purgeAged()
+      leaveSharedLines(bin, of: cache, sizeClass)
       let form = interval == 0 ? nil : admitted(policy.form(cache.nextRandom()), request)
       // Who comes too often need not come so soon again: asking costs, too.
       cache.arm(bin, interval: form == nil ? Self.stretch * interval : interval)

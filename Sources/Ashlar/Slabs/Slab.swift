@@ -119,18 +119,17 @@ package struct Slab<Memory: SharedMemory> {
   /// Answers how many.
   package func take(_ limit: Int, _ body: (TagAddress) -> Void) -> Int {
     let sizeClass = sizeClass.unsafelyUnwrapped
-    let tag = Tag.free(sizeClass).value
     let wanted = min(limit, homeCount)
     var word = Int(words[Field.firstWord])
     var taken = 0
     while taken < wanted {
       var bits = bitmap[word]
       while bits != 0, taken < wanted {
-        let block = tagAddress(word &* 64 &+ bits.trailingZeroBitCount, sizeClass)
-        Memory.store(tag, to: block.byte)
-        body(block)
-        bits &= bits &- 1
-        taken &+= 1
+        let first = bits.trailingZeroBitCount
+        let run = min((~(bits &>> UInt64(first))).trailingZeroBitCount, wanted &- taken)
+        takeRun(tagAddress(word &* 64 &+ first, sizeClass), run, sizeClass, body)
+        bits &= ~((.max &>> UInt64(64 &- run)) &<< UInt64(first))
+        taken &+= run
       }
       bitmap[word] = bits
       if bits == 0 { word &+= 1 }
@@ -138,6 +137,19 @@ package struct Slab<Memory: SharedMemory> {
     words[Field.firstWord] = UInt32(truncatingIfNeeded: word)
     words[Field.homeCount] -= UInt32(taken)
     return taken
+  }
+
+  // Neighbours, lowest address first.
+  @inline(__always)
+  private func takeRun(_ first: TagAddress, _ count: Int, _ sizeClass: SizeClass, _ body: (TagAddress) -> Void) {
+    let tag = Tag.free(sizeClass).value
+    let step = UInt(bitPattern: sizeClass.granules)
+    var block = first
+    for _ in 0..<count {
+      Memory.store(tag, to: block.byte)
+      body(block)
+      block = TagAddress(block.value &+ step)
+    }
   }
 
   /// Takes blocks home for as long as they are its own, `block` answering them by number. Answers the number of the first
@@ -149,7 +161,8 @@ package struct Slab<Memory: SharedMemory> {
     let (firstTag, free) = (firstTag, Memory.load(tag))
     let granules = UInt(bitPattern: division.sizeClass.slabBlocks &* division.sizeClass.granules)
     // Of the bitmap's words one at a time is at hand: blocks come home in stretches.
-    var (word, bits) = (0, bitmap[0])
+    var word = division.index(Int(bitPattern: block(numbers.lowerBound).value &- firstTag)) &>> 6
+    var bits = bitmap[word]
     var first = Int(words[Field.firstWord])
     var number = numbers.lowerBound
     while number < numbers.upperBound {
@@ -159,17 +172,17 @@ package struct Slab<Memory: SharedMemory> {
       let index = division.index(Int(bitPattern: granule))
       if index &>> 6 != word {
         bitmap[word] = bits
+        first = min(first, word)
         word = index &>> 6
         bits = bitmap[word]
       }
       let bit: UInt64 = 1 &<< UInt64(truncatingIfNeeded: index)
       guard bits & bit == 0 else { break }
       bits |= bit
-      first = min(first, word)
       number &+= 1
     }
     bitmap[word] = bits
-    words[Field.firstWord] = UInt32(truncatingIfNeeded: first)
+    words[Field.firstWord] = UInt32(truncatingIfNeeded: min(first, word))
     words[Field.homeCount] += UInt32(truncatingIfNeeded: number &- numbers.lowerBound)
     return number
   }

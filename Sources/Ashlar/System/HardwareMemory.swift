@@ -86,6 +86,11 @@ package enum HardwareMemory: SharedMemory {
   package static func loadLow(_ word: SharedWord, at line: SourceLine) -> UInt { ashlar_low_half(word.address) }
 
   @inline(__always)
+  package static func copyWords(_ words: SharedWord, to place: SharedWord, _ count: Int, at line: SourceLine) {
+    ashlar_copy_words(words.address, place.address, UInt(bitPattern: count))
+  }
+
+  @inline(__always)
   package static func isBelow(_ value: UInt, _ word: SharedWord, at line: SourceLine) -> Bool {
     ashlar_is_below(value, word.address) != 0
   }

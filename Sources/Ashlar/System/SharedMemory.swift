@@ -79,6 +79,9 @@ package protocol SharedMemory: PlainMemory {
   static func addReportingCarry(_ value: UInt, to word: SharedWord, at line: SourceLine) -> Bool
   /// The low 16 bits of a word that the calling thread alone writes.
   static func loadLow(_ word: SharedWord, at line: SourceLine) -> UInt
+  /// Copies words, which may lie within each other when they move down: each as a relaxed load and a relaxed store, in no
+  /// order.
+  static func copyWords(_ words: SharedWord, to place: SharedWord, _ count: Int, at line: SourceLine)
   /// Whether a value is below a word, read relaxed.
   static func isBelow(_ value: UInt, _ word: SharedWord, at line: SourceLine) -> Bool
 
@@ -208,6 +211,13 @@ extension SharedMemory {
   package static func addReportingCarry(
     _ value: UInt, to word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line
   ) -> Bool { addReportingCarry(value, to: word, at: SourceLine(file, line)) }
+
+  @inline(__always)
+  package static func copyWords(
+    _ words: SharedWord, to place: SharedWord, _ count: Int, file: StaticString = #fileID, line: UInt32 = #line
+  ) {
+    copyWords(words, to: place, count, at: SourceLine(file, line))
+  }
 
   @inline(__always)
   package static func loadLow(_ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {

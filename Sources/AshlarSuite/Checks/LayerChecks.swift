@@ -16,7 +16,7 @@ extension Check {
       randomWords(of: cache, other, context)
       turns(of: cache, context)
       if let magazine = heap.depots.takeEmpty() {
-        magazine.fill(2) { TagAddress(UInt(100 + $0)) }
+        magazine.hold(2) { TagAddress(UInt(100 + $0)) }
         let held = [99, 100, 101, 102].map { magazine.holds(TagAddress($0)) }
         context.require(held == [false, true, true, false], "a magazine that holds other blocks")
         heap.depots.discard(magazine)

@@ -36,7 +36,7 @@ extension Check {
       let blocks = (0..<((8 << 20) / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
       blocks.forEach { pool.deallocate($0) }
       let kept = heap.depots.blockCount(sizeClass) * size
-      let full = heap.depots.limit(sizeClass) * sizeClass.batch * size
+      let full = heap.depots.limit(sizeClass)
       context.require(kept == full, "class \(size): \(kept) bytes are kept, not \(full)")
       context.require(kept <= max(heap.switches.depot, 2 * sizeClass.batch * size), "class \(size): \(kept) bytes are kept")
       context.count(blocks.count)

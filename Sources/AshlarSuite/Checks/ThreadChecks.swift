@@ -47,6 +47,33 @@ extension Check {
     context.require(PoolAllocator().checkInvariants(), "the heap's records do not agree")
   }
 
+  // Of blocks that lie side by side every thread is handed one, frees it, and goes on with blocks of that class.
+  static let sharedLines = Check(
+    "shared-lines", "threads that free neighbours end up with blocks in lines of their own"
+  ) { context in
+    let pool = PoolAllocator()
+    for size in [8, 16, 32, 48] {
+      let blocks = (0..<64).map { _ in UInt(bitPattern: pool.allocateIfPossible(size: size)!) }
+      let given = [20, 21]
+      let ends = SharedCount()
+      Threads.run(given.count) { thread in
+        var block = UnsafeMutableRawPointer(bitPattern: blocks[given[thread]])!
+        for _ in 0..<3000 {
+          pool.deallocate(block)
+          block = pool.allocateIfPossible(size: size)!
+        }
+        let line = UInt(bitPattern: block) / 64
+        if blocks.contains(where: { $0 / 64 == line }) { ends.add(1) }
+        pool.deallocate(block)
+      }
+      context.require(ends.value == 0, "\(ends.value) threads write to a line of another's, size \(size)")
+      for (number, block) in blocks.enumerated() where !given.contains(number) {
+        pool.deallocate(UnsafeMutableRawPointer(bitPattern: block)!)
+      }
+      context.count(6000)
+    }
+  }
+
   private static func accept(_ parcel: Parcel, _ context: CheckContext) {
     let block = UnsafeMutableRawPointer(bitPattern: parcel.block)!
     if let offset = Pattern.firstDifference(block, 0..<parcel.size, seed: parcel.seed) {

@@ -20,8 +20,8 @@ extension Action where State == LayerState {
       guard let magazine = state.depots.takeEmpty() else { return }
       let block = state.blocks[thread].removeLast()
       try require(magazine.count == 0, "an empty magazine holds \(magazine.count) blocks")
-      magazine.fill(1) { _ in state.tag(block) }
-      _ = state.depots.put(magazine, large)
+      magazine.hold(1) { _ in state.tag(block) }
+      state.depots.put(magazine, large)
     }
   }
   /// What a cache does that is empty.
@@ -154,8 +154,8 @@ extension Model {
         for _ in 0..<2 {
           let magazine = try emptyMagazine(state)
           let block = state.blocks[1].removeLast()
-          magazine.fill(1) { _ in state.tag(block) }
-          _ = state.depots.put(magazine, large)
+          magazine.hold(1) { _ in state.tag(block) }
+          state.depots.put(magazine, large)
         }
       }, [.refill(1)], [.drain])
     },
@@ -165,8 +165,8 @@ extension Model {
         try state.takeBlocks(3, large, 1)
         let magazine = try emptyMagazine(state)
         let block = state.blocks[1].removeLast()
-        magazine.fill(1) { _ in state.tag(block) }
-        _ = state.depots.put(magazine, large)
+        magazine.hold(1) { _ in state.tag(block) }
+        state.depots.put(magazine, large)
         for _ in 0..<2 { state.depots.discard(try emptyMagazine(state)) }
       }, [.refill(1)], [.drain], [.put(3)])
     },

@@ -70,6 +70,12 @@ package enum SteppingMemory: SharedMemory {
     return carry
   }
 
+  package static func copyWords(_ words: SharedWord, to place: SharedWord, _ count: Int, at line: Ashlar.SourceLine) {
+    for offset in stride(from: 0, to: 8 * count, by: 8) {
+      store(load(SharedWord(words.address + offset), .relaxed, at: line), to: SharedWord(place.address + offset), .relaxed, at: line)
+    }
+  }
+
   package static func loadLow(_ word: SharedWord, at: Ashlar.SourceLine) -> UInt { load(word, .relaxed, at: at) & 0xFFFF }
 
   package static func isBelow(_ value: UInt, _ word: SharedWord, at: Ashlar.SourceLine) -> Bool {

@@ -82,3 +82,11 @@ private final class OwnMemory: StateMemory {
     return piece.start
   }
 }
+
+extension Magazine {
+  /// Fills an empty magazine with `count` blocks, which `block` answers by number.
+  package func hold(_ count: Int, _ block: (Int) -> TagAddress) {
+    for index in 0..<count { self[index] = block(index) }
+    self.count = count
+  }
+}

@@ -108,7 +108,7 @@ private final class SlabModel {
     guard !leaving.isEmpty else { return nil }
     guard let magazine = layers.depots.takeEmpty() else { return "no magazine" }
     held[sizeClass.index]?.removeLast(leaving.count)
-    magazine.fill(leaving.count) { layers.tag(leaving[$0]) }
+    magazine.hold(leaving.count) { layers.tag(leaving[$0]) }
     stacked[sizeClass.index, default: []].append(leaving)
     let depth = layers.depots.put(magazine, sizeClass)
     let known = stacked[sizeClass.index]!.count
