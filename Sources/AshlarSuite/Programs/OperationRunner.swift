@@ -123,11 +123,12 @@ final class OperationRunner {
     slots[slot].isGuarded = false
   }
 
-  // A mapping is moved without being copied, unless it is guarded, aligned to more than a page, or the system refuses.
+  // A mapping is moved without being copied, unless it is guarded, aligned to more than a page, or the system refuses. What
+  // is guarded is made known to AddressSanitizer, all of it.
   private func allowsMove(_ slot: Slot, of held: Int, to size: Int) -> Bool {
     let mapping = 512 << 20
     if min(held, size) > mapping { return isPlain && slot.alignment <= 4096 }
-    return budget.allows(size > mapping ? held : size, written: true)
+    return budget.allows(size > mapping && guards == .init() ? held : size, written: true)
   }
 
   func release(_ slot: Int, sized: Bool) {
