@@ -18,6 +18,7 @@ cat > "$build/environment.c" << 'END'
 __attribute__((constructor)) static void set_environment(void) {
   setenv("ASHLAR_GUARD", "0", 0);
   setenv("ASHLAR_REGION", "4G", 0);
+  setenv("ASHLAR_RETAIN", "4G", 0);
   setenv("ASHLAR_HUGE_PAGES", "0", 0);
   setenv("SWIFT_BACKTRACE", "enable=no", 0);
 }

@@ -9,7 +9,8 @@ private let fuzzTargets = [
 /// One libFuzzer executable for each fuzz target. Built by scripts/fuzz, which gives SwiftPM its sanitizers.
 let package = Package(
   name: "ashlar-fuzz",
-  dependencies: [.package(name: "ashlar", path: "..")],
+  // By a link to "..", so that it is called so whatever the folder is named: two packages named `fuzz` are one to SwiftPM.
+  dependencies: [.package(path: "ashlar")],
   targets: fuzzTargets.map { name in
     .executableTarget(
       name: "fuzz-\(name)",

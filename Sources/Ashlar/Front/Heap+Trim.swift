@@ -22,6 +22,17 @@ extension Heap {
     buddy.purgeAged()
   }
 
+  /// Releases every huge block; nobody may use one any more. Answers how many there were.
+  package func releaseAllHuge() -> Int {
+    guarded.forgetAll(.huge) { record in
+      tracker.forget(UserPointer(record.base, offset: record.offset))
+      // What is mapped there next is somebody else's.
+      marks.freed(record.bytes, zone: RegionLayout.granuleBytes)
+      marks.permit(record.zoneBefore.lowerBound..<record.zoneBehind.upperBound)
+    }
+    return direct.releaseAllHuge { tracker.forget(UserPointer($0)) }
+  }
+
   /// Checks every record against every other, and the canaries of every guarded block, whose damage is reported. True
   /// when all agree. The threads must be quiet.
   package func checkInvariants() -> Bool {

@@ -59,9 +59,9 @@ package struct GuardedBlocks<Memory: SharedMemory> {
   package func forget(_ record: GuardRecord) { _ = lock.withLock { table.remove(record.user) } }
 
   /// Forgets every block of a level that is never quarantined, each after `willForget`. O(blocks) each.
-  package func forgetAll(_ level: Level, _ willForget: (UserPointer) -> Void) {
+  package func forgetAll(_ level: Level, _ willForget: (GuardRecord) -> Void) {
     while let record = any(level) {
-      willForget(UserPointer(record.base, offset: record.offset))
+      willForget(record)
       forget(record)
     }
   }

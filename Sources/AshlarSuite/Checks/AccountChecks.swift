@@ -97,6 +97,8 @@ extension Check {
     _ count: Int, of sizes: ClosedRange<Int>, live: Int, warmUp: Int, _ context: CheckContext, _ generator: inout SeededGenerator
   ) -> Int {
     let pool = PoolAllocator()
+    // What others left free would be given back meanwhile, when it has aged.
+    pool.trim()
     var slots = [UnsafeMutableRawPointer?](repeating: nil, count: live)
     func work(_ count: Int) {
       for _ in 0..<count {

@@ -63,7 +63,7 @@ extension Check {
   private static func emptiness(of bin: Bin<HardwareMemory>, _ context: CheckContext) {
     guard let bottom = bin.pop() else { return context.find("an empty bin offers nothing") }
     context.require(bin.count == 0 && HardwareMemory.load(bottom.byte) == Tag.liveBit, "what an empty bin offers can be taken")
-    HardwareMemory.addReportingCarry(Tag.liveBit, to: bottom.byte)
+    _ = HardwareMemory.addReportingCarry(Tag.liveBit, to: bottom.byte)
     Bin<HardwareMemory>.restore(bottom: bottom)
     context.require(bin.count == 0 && bin.pop() == bottom && HardwareMemory.load(bottom.byte) == Tag.liveBit, "an empty bin is not put right")
     Bin<HardwareMemory>.restore(bottom: bottom)

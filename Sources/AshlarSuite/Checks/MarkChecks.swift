@@ -52,6 +52,11 @@ extension Check {
       expectPermits(isKept ? [whole] : [], "given back")
       context.require(marked.isEmpty, "\(size) bytes given back: \(marked.description) are forbidden")
     }
+    guard let huge = heap.allocate(PoolAllocator.levelLimits.large + 1) else { return context.find("no memory") }
+    _ = marked.takeBlocks()
+    context.require(heap.releaseAllHuge() == 1 && marked.takeBlocks() == ["freed \(hex(UInt(bitPattern: huge))) 16"], "a huge block is not said to be freed")
+    context.require(marked.isEmpty, "all huge blocks released: \(marked.description) are forbidden")
+    _ = marked.takePermits()
     heap.setGuards(canaries: 0, pages: 0)
     heap.trim()
   }

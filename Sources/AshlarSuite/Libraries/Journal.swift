@@ -1,3 +1,4 @@
+import Ashlar
 import Glibc
 
 /// What a child process is doing and has found, in a file that it shares with its parent: what was written is there
@@ -36,9 +37,10 @@ final class Journal: @unchecked Sendable {
 
   deinit { munmap(words, Self.bytes) }
 
+  // Atomic, so that a number is written although another one follows at once: what comes between may end the process.
   subscript(_ word: Word) -> Int {
-    get { Int(bitPattern: words[word.rawValue]) }
-    set { words[word.rawValue] = UInt(bitPattern: newValue) }
+    get { Int(bitPattern: HardwareMemory.load(SharedWord(words + word.rawValue))) }
+    set { HardwareMemory.storeReleasing(UInt(bitPattern: newValue), to: SharedWord(words + word.rawValue)) }
   }
 
   // MARK: Lines

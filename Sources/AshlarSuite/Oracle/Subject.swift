@@ -16,11 +16,18 @@ public protocol Subject: Sendable {
   func trim()
   /// What a block of this size is aligned to when nothing is asked.
   func leastAlignment(size: Int) -> Int
+  // What only Ashlar has.
+  var heapIsSound: Bool { get }
+  func setGuards(_ guards: PoolAllocator.Guards)
+  func setTracking(_ on: Bool)
 }
 
 extension Subject {
   public var zeroesAligned: Bool { false }
   public func trim() {}
+  public var heapIsSound: Bool { PoolAllocator().checkInvariants() }
+  public func setGuards(_ guards: PoolAllocator.Guards) { PoolAllocator.guards = guards }
+  public func setTracking(_ on: Bool) { PoolAllocator.isTracking = on }
 }
 
 /// Ashlar through its Swift interface.
@@ -86,4 +93,7 @@ public struct CSubject: Subject {
   public func usableSize(_ block: UnsafeMutableRawPointer?) -> Int { functions.usableSize?(block) ?? .max }
   public func trim() { functions.trim?() }
   public func leastAlignment(size: Int) -> Int { functions.leastAlignment(size: size) }
+  public var heapIsSound: Bool { ashlarCheckInvariants() == 1 }
+  public func setGuards(_ guards: PoolAllocator.Guards) { ashlarGuard(UInt32(guards.canaries), UInt32(guards.pages)) }
+  public func setTracking(_ on: Bool) { ashlarTrack(on ? 1 : 0) }
 }

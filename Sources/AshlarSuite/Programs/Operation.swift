@@ -23,6 +23,14 @@ public enum Operation: Int, CaseIterable, Sendable {
   case fail
   /// Allocation sites are recorded from here on, or no more.
   case track
+  /// Every huge block goes at once.
+  case releaseHuge
+  /// What is counted for each class and order is held against what is counted for the levels.
+  case count
+  /// A request that is none is made: it must be refused with the right error.
+  case refuse
+  /// What an access would be reported as, in the page behind a block or before it where that is an inaccessible one.
+  case access
 
   public static let slots = 64
   public static let threads = 4
@@ -48,6 +56,10 @@ public enum Operation: Int, CaseIterable, Sendable {
     case .guards: Grammar.Verb("guards", .number("canaries", below: 9), .number("pages", below: 9))
     case .fail: Grammar.Verb("fail", .number("call", below: 128), .flag("onwards"))
     case .track: Grammar.Verb("track", .flag("on"))
+    case .releaseHuge: Grammar.Verb("release-huge")
+    case .count: Grammar.Verb("count")
+    case .refuse: Grammar.Verb("refuse", .word(NoRequest.allCases.map(\.rawValue)))
+    case .access: Grammar.Verb("access", .number(below: Self.slots), .bits("offset", 12), .flag("before"))
     }
   }
 
@@ -56,6 +68,15 @@ public enum Operation: Int, CaseIterable, Sendable {
     let names = allCases.map { ($0.verb.name, weights[$0] ?? 0) }
     return Grammar(allCases.map(\.verb), weights: Dictionary(uniqueKeysWithValues: names))
   }
+}
+
+/// Why a request is none.
+enum NoRequest: String, CaseIterable, Sendable {
+  case negative, unaligned
+  case oddlyAligned = "oddly-aligned"
+  case beyondAlignment = "beyond-alignment"
+  /// No system has so much.
+  case everything
 }
 
 /// What is wrong with the pointer, or the size, of a misuse.

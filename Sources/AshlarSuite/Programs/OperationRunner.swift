@@ -76,14 +76,14 @@ final class OperationRunner {
 
   private func carryOut(_ step: Step) -> String? {
     let operation = Operation(rawValue: step.verb)!
-    defer { if ![.free, .misuse, .measure, .verify, .check].contains(operation) { freshlyFreed = nil } }
+    defer { if ![.free, .misuse, .measure, .verify, .check, .count].contains(operation) { freshlyFreed = nil } }
     switch operation {
     case .allocate: allocate(step[0], size: step[1], alignment: 1 << step[2], zeroed: step[3] != 0)
     case .reallocate: reallocate(step[0], size: step[1])
     case .free: release(step[0], sized: step[1] != 0)
     case .measure: return measure(step[0])
     case .verify: oracle.verifyAll()
-    case .check: return PoolAllocator().checkInvariants() ? nil : "the heap's records do not agree"
+    case .check: return subject.heapIsSound ? nil : "the heap's records do not agree"
     case .trim: subject.trim()
     case .purge: PoolAllocator().purge()
     case .thread: change(to: step[0])
@@ -93,7 +93,11 @@ final class OperationRunner {
     case .damage: return damage(step[0], Harm.allCases[step[1]])
     case .guards: guardBlocks(PoolAllocator.Guards(canaries: step[0], pages: step[1]))
     case .fail: fail(call: step[0], onwards: step[1] != 0)
-    case .track: PoolAllocator.isTracking = step[0] != 0
+    case .track: subject.setTracking(step[0] != 0)
+    case .releaseHuge: return releaseHuge()
+    case .count: return count()
+    case .refuse: return refuse(NoRequest.allCases[step[0]])
+    case .access: return access(step[0], offset: step[1], before: step[2] != 0)
     }
     return nil
   }
@@ -123,11 +127,12 @@ final class OperationRunner {
     slots[slot].isGuarded = false
   }
 
-  // A mapping is moved without being copied, unless it is guarded, aligned to more than a page, or the system refuses.
+  // A mapping is moved without being copied, unless it is guarded, aligned to more than a page, or the system refuses. What
+  // is guarded is made known to AddressSanitizer, all of it.
   private func allowsMove(_ slot: Slot, of held: Int, to size: Int) -> Bool {
     let mapping = 512 << 20
     if min(held, size) > mapping { return isPlain && slot.alignment <= 4096 }
-    return budget.allows(size > mapping ? held : size, written: true)
+    return budget.allows(size > mapping && guards == .init() ? held : size, written: true)
   }
 
   func release(_ slot: Int, sized: Bool) {
@@ -158,7 +163,7 @@ final class OperationRunner {
   private func guardBlocks(_ wanted: PoolAllocator.Guards) {
     guards = wanted
     isPlain = isPlain && wanted == .init()
-    PoolAllocator.guards = wanted
+    subject.setGuards(wanted)
   }
 
   private func fail(call: Int, onwards: Bool) {

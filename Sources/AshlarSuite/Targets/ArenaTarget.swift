@@ -3,7 +3,7 @@ import Ashlar
 // Arenas, one for a thread and one that is shared: no two allocations overlap, and the same requests get the same addresses.
 extension FuzzTarget {
   private enum Request: Int, CaseIterable {
-    case open, take, count, reset, release, write, check
+    case open, take, count, reset, release, write, check, element, refuse
 
     var verb: Grammar.Verb {
       let shared = Grammar.Parameter.flag("shared")
@@ -15,6 +15,8 @@ extension FuzzTarget {
       case .release: Grammar.Verb("release", shared)
       case .write: Grammar.Verb("write-freed", .bits("offset", 12), shared)
       case .check: Grammar.Verb("check")
+      case .element: Grammar.Verb("element", shared)
+      case .refuse: Grammar.Verb("refuse", shared)
       }
     }
   }
@@ -32,6 +34,8 @@ extension FuzzTarget {
       case .release: runner.release(shared: step[0] != 0)
       case .write: runner.writeFreed(step[0], shared: step[1] != 0)
       case .check: runner.check()
+      case .element: runner.takeElement(shared: step[0] != 0)
+      case .refuse: runner.refuse(shared: step[0] != 0)
       }
     }, close: { $0.close() })
 }
@@ -103,6 +107,32 @@ private final class ArenaRunner {
     guard let elements else { return isRationed || !isValid ? nil : "\(count) elements are refused" }
     if !isValid { return "memory for \(count) elements" }
     return note(UnsafeMutableRawPointer(elements.baseAddress!), 24 * count, 8, isShared)
+  }
+
+  func takeElement(shared isShared: Bool) -> String? {
+    typealias Element = (Int, Int, Int)
+    budget += 24
+    guard isThere(isShared), budget <= 8 << 20 else { return nil }
+    let element = isShared ? try? shared!.allocate(Element.self) : try? own!.arena.allocate(Element.self)
+    guard let element else { return isRationed ? nil : "an element is refused" }
+    return note(UnsafeMutableRawPointer(element), 24, 8, isShared)
+  }
+
+  /// What is no arena and what is no request is refused, each with the right error.
+  func refuse(shared isShared: Bool) -> String? {
+    func error(_ body: () throws(AllocationError) -> Void) -> AllocationError? {
+      do throws(AllocationError) { try body() } catch { return error }
+      return nil
+    }
+    let arena = error { () throws(AllocationError) in
+      if isShared { _ = try SharedArena(chunkSize: -1) } else { _ = try Arena(chunkSize: -1) }
+    }
+    if arena != .invalidSize { return "an arena with chunks of -1 byte: \(arena as Any)" }
+    guard isThere(isShared) else { return nil }
+    let block = error { () throws(AllocationError) in
+      _ = isShared ? try shared!.allocate(size: 1, alignment: 3) : try own!.arena.allocate(size: 1, alignment: 3)
+    }
+    return block == .invalidAlignment(3) ? nil : "an alignment of 3: \(block as Any)"
   }
 
   private func note(_ block: UnsafeMutableRawPointer, _ size: Int, _ alignment: Int, _ isShared: Bool) -> String? {

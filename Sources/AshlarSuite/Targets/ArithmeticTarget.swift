@@ -6,6 +6,7 @@ import Glibc
 extension FuzzTarget {
   private enum Request: Int, CaseIterable {
     case malloc, calloc, realloc, reallocarray, alignedAlloc, posixMemalign, free
+    case memalign, valloc, pvalloc, freeSized, freeAlignedSized, usableSize
 
     var verb: Grammar.Verb {
       let slot = Grammar.Parameter.number(below: ArithmeticRunner.slots)
@@ -18,6 +19,12 @@ extension FuzzTarget {
       case .alignedAlloc: Grammar.Verb("aligned_alloc", slot, alignment, size)
       case .posixMemalign: Grammar.Verb("posix_memalign", slot, alignment, size)
       case .free: Grammar.Verb("free", slot)
+      case .memalign: Grammar.Verb("memalign", slot, alignment, size)
+      case .valloc: Grammar.Verb("valloc", slot, size)
+      case .pvalloc: Grammar.Verb("pvalloc", slot, size)
+      case .freeSized: Grammar.Verb("free_sized", slot)
+      case .freeAlignedSized: Grammar.Verb("free_aligned_sized", slot)
+      case .usableSize: Grammar.Verb("malloc_usable_size", slot)
       }
     }
   }
@@ -42,9 +49,14 @@ extension FuzzTarget {
         if error != 0 { errno = error }
         return block
       }
-    case .free:
-      runner.free(slot)
-      return nil
+    case .free: return runner.free(slot)
+    case .memalign:
+      return runner.fill(slot, second, alignment: first, isValid: isAlignment(first)) { ashlarMemalign(first, second) }
+    case .valloc: return runner.fill(slot, first, alignment: page) { ashlarValloc(first) }
+    case .pvalloc: return runner.fill(slot, wholePages(first), alignment: page) { ashlarPvalloc(first) }
+    case .freeSized: return runner.free(slot) { ashlarFreeSized($0, $1) }
+    case .freeAlignedSized: return runner.free(slot) { ashlarFreeAlignedSized($0, 1, $1) }
+    case .usableSize: return runner.measure(slot)
     }
   }
 
@@ -52,6 +64,14 @@ extension FuzzTarget {
   private static func product(_ one: UInt, _ other: UInt) -> UInt? {
     let (product, overflow) = one.multipliedReportingOverflow(by: other)
     return overflow ? nil : product
+  }
+
+  private static var page: UInt { 4096 }
+
+  /// Nil where 64 bits don't hold it.
+  private static func wholePages(_ size: UInt) -> UInt? {
+    let (sum, overflow) = size.addingReportingOverflow(page - 1)
+    return overflow ? nil : sum & ~(page - 1)
   }
 
   private static func isAlignment(_ value: UInt) -> Bool { value.nonzeroBitCount == 1 && value <= 1 << 40 }
@@ -71,7 +91,7 @@ private final class ArithmeticRunner {
   func fill(
     _ slot: Int, _ size: UInt?, alignment: UInt = 1, isValid: Bool = true, zeroed: Bool = false, _ request: () -> UnsafeMutableRawPointer?
   ) -> String? {
-    free(slot)
+    _ = free(slot)
     guard allows(size, written: zeroed && (size ?? .max) <= 512 << 20) else { return nil }
     errno = 0
     guard let block = request() else { return refusal(size, alignment, isValid) }
@@ -102,16 +122,25 @@ private final class ArithmeticRunner {
   // A mapping is moved without being copied.
   private func allowsMove(_ size: UInt?) -> Bool { (size ?? .max) > 512 << 20 || allows(size, written: true) }
 
-  func free(_ slot: Int) {
-    if let block = held[slot] { ashlarFree(block.pointer) }
+  /// Null where the slot is empty: nothing to do.
+  func free(_ slot: Int, _ release: (UnsafeMutableRawPointer?, UInt) -> Void = { block, _ in ashlarFree(block) }) -> String? {
+    let error = errno
+    release(held[slot]?.pointer, held[slot]?.size ?? 1)
     held[slot] = nil
+    return errno == error ? nil : "errno changed when a block was freed"
+  }
+
+  func measure(_ slot: Int) -> String? {
+    let usable = ashlarMallocUsableSize(held[slot]?.pointer)
+    guard let block = held[slot] else { return usable == 0 ? nil : "\(usable) usable bytes of nothing" }
+    return usable >= block.size ? nil : "\(usable) usable bytes of \(block.size)"
   }
 
   func close() -> String? {
     var failure: String?
     for slot in held.indices {
       failure = failure ?? held[slot].flatMap { read(slot, $0.size) }
-      free(slot)
+      failure = free(slot) ?? failure
     }
     let pool = PoolAllocator()
     pool.reclaim()

@@ -54,7 +54,7 @@ extension FuzzTarget {
   }
 
   /// Longer ones say no more, and take longer.
-  private static let actionLimit = 4
+  private static let actionLimit = 3
 
   static let threads = FuzzTarget(
     "threads", "a program of three threads on a whole heap, scheduled by the choices in it",

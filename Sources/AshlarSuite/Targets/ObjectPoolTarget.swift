@@ -191,6 +191,7 @@ private final class ObjectPoolRunner {
       if figures.liveObjects != count || figures.allocations != taken || figures.frees != taken - count || figures.capacity != capacity {
         return "\(figures), but \(count) are live of \(taken)"
       }
+      if !isShared, own!.pool.capacity != capacity { return "another capacity than \(capacity)" }
       if figures.peakObjects < count || figures.peakObjects > taken { return "\(figures) after \(taken)" }
       if !(isShared ? shared!.checkInvariants() : own!.pool.checkInvariants()) { return "the pool's records do not agree" }
     }

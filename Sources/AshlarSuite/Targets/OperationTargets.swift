@@ -4,6 +4,7 @@ import Ashlar
 extension FuzzTarget {
   private static let usual: [Operation: Int] = [
     .allocate: 8, .reallocate: 3, .free: 6, .measure: 1, .verify: 1, .check: 1, .trim: 1, .purge: 1, .thread: 2, .endThread: 1,
+    .releaseHuge: 1, .count: 1,
   ]
 
   private init(_ name: String, _ summary: String, _ grammar: Grammar, on subject: some Subject = SwiftSubject()) {
@@ -25,11 +26,11 @@ extension FuzzTarget {
 
   static let operations = FuzzTarget(
     "operations", "operation programs on all levels through the Swift interface, misuse and threads included",
-    usual([.misuse: 2, .probe: 1])
+    usual([.misuse: 2, .probe: 1, .refuse: 1])
   )
 
   static let operationsInC = FuzzTarget(
-    "operations-c", "the same through the C interface", usual([.misuse: 2, .probe: 1]), on: CSubject())
+    "operations-c", "the same through the C interface", usual([.misuse: 2, .probe: 1, .guards: 1, .track: 1]), on: CSubject())
 
   static let alignment = FuzzTarget(
     "alignment", "blocks of every alignment from 1 B to 8 MiB, flushed, reused and handed from thread to thread",
@@ -45,7 +46,7 @@ extension FuzzTarget {
     Operation.grammar([.allocate: 4, .free: 4, .misuse: 8, .thread: 1, .endThread: 1, .trim: 1, .verify: 1]), on: CSubject())
 
   static let guarded = FuzzTarget(
-    "guarded", "guarded blocks and damage to them, recorded or not", usual([.misuse: 2, .damage: 4, .guards: 3, .track: 1])
+    "guarded", "guarded blocks and damage to them, recorded or not", usual([.misuse: 2, .damage: 4, .guards: 3, .track: 1, .access: 2])
   )
 
   static let systemFaults = FuzzTarget(
