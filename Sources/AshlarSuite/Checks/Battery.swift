@@ -4,7 +4,7 @@ import Ashlar
 public enum Battery {
   public static let checks: [Check] = [
     .noHeap, .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
-    .threads, .handOver, .forks, .threadChurn, .doubleFreeRace, .misuse, .guards,
+    .threads, .handOver, .forks, .threadChurn, .doubleFreeRace, .misuse, .misaligned, .guards, .quarantine,
     .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
     .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .levels, .depotLimit, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardRecords,

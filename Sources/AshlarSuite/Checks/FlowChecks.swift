@@ -160,6 +160,9 @@ extension Check {
     let pool = PoolAllocator()
     for guarded in [false, true] {
       withGuards(.init(canaries: guarded ? 1 : 0)) {
+        let known = PoolAllocator.trackedBlocks
+        PoolAllocator.isTracking = true
+        defer { PoolAllocator.isTracking = false }
         let sizes = [1100 << 20, 1200 << 20, 600 << 20, 100]
         let blocks = sizes.compactMap { pool.allocateIfPossible(size: $0) }
         guard blocks.count == 4, let heap = ProcessHeap.shared else { return context.find("no memory") }
@@ -172,6 +175,7 @@ extension Check {
         }
         context.require(pool.releaseAllHugeBlocks() == 2, "other than two huge blocks are released")
         context.require(pool.statistics().huge.liveBlocks == 0 && pool.checkInvariants(), "huge blocks are left")
+        context.require(PoolAllocator.trackedBlocks == known + 2, "the tracker knows huge blocks that were released")
         for block in blocks.prefix(2) {
           let kinds = FaultRecorder.record { pool.deallocate(block) }.map(\.kind)
           // Of a guarded one only the base is known to have been given back.
