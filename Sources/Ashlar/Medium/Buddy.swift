@@ -288,7 +288,8 @@ package struct Buddy<Memory: SharedMemory> {
   private func makeFree(_ block: Block, stamp: UInt) {
     let number = tables.number(order: block.order, index: block.index)
     let word = tables.word(number)
-    let desired = State.free | State.linked | (block.isDirty ? State.dirty : 0) | stamp &<< State.stampShift
+    var desired = State.free | State.linked | stamp &<< State.stampShift
+    if block.isDirty { desired |= State.dirty }
     if Memory.exchange(desired, in: word, .releasing) & State.linked == 0 {
       list(block.order).push(UInt(bitPattern: number &+ 1))
       Memory.or(1 &<< UInt(block.order), into: tables.nonEmpty, .releasing)

@@ -54,6 +54,11 @@ extension Check {
       context.require(active == worker, "\(when): the word of the worker is \(active)")
       context.count(1)
     }
+    // What was never written stays clean on its way through the hot slot and the queue.
+    for index in [0, 2, 4] { buddy.release(.init(order: 0, index: index, isDirty: false)) }
+    let again = (0..<3).compactMap { _ in buddy.allocate(order: 0) }
+    context.require(Set(again.map(\.index)) == [0, 2, 4] && !again.contains { $0.isDirty }, "clean blocks come back as \(again)")
+    context.require(buddy.dirtyUnits == 0, "\(buddy.dirtyUnits) units are dirty though none was written")
     // Every second one stays, so that none is merged with its buddy.
     buddy.release(blocks[0])
     expect([], "one in the hot slot")
