@@ -13,8 +13,8 @@ import Foundation
 /// | `false`    | it never holds; what it binds is nil                                  |
 /// | `swap`     | + and -, & and \|, << and >>, && and \|\| change places                |
 ///
-/// Left out are functions that begin with `check`, with which the suite itself looks, and what stands between `#if` and
-/// `#endif`.
+/// Left out are functions that begin with `check`, with which the suite itself looks, what stands between `#if` and
+/// `#endif`, and constants that only scatter (hashes, random numbers).
 ///
 /// A name has the file, the function, the rule, and a number that counts the rule's places in functions of that name; so
 /// it outlives all edits but those of its function.
@@ -104,7 +104,14 @@ public struct Generator {
   private mutating func raiseConstant(_ index: Int) {
     // A member of a tuple has a number for its name.
     if index > 0, tokens[index - 1].text == "." { return }
+    if Self.isMixer(tokens[index].text) { return }
     add("constant", at: index, tokens[index].range, "\(tokens[index].text) + 1")
+  }
+
+  // A hexadecimal integer of more than 32 bits is the multiplier of a hash or of a random generator: the next one scatters as
+  // well, and no program can tell.
+  private static func isMixer(_ text: String) -> Bool {
+    text.hasPrefix("0x") && text.dropFirst(2).filter { $0 != "_" }.drop { $0 == "0" }.count > 8
   }
 
   // MARK: Conditions

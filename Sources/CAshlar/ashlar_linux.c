@@ -23,11 +23,10 @@
   (error) = (call) == 0 ? 0 : errno; \
   errno = saved
 
-void *ashlar_os_map(void *hint, size_t bytes, int readable, int writable, int *error) {
+void *ashlar_os_map(size_t bytes, bool readable, bool writable) {
   int saved = errno;
   int protection = (readable ? PROT_READ : PROT_NONE) | (writable ? PROT_WRITE : 0);
-  void *address = mmap(hint, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  *error = address == MAP_FAILED ? errno : 0;
+  void *address = mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   errno = saved;
   return address == MAP_FAILED ? NULL : address;
 }
@@ -38,7 +37,7 @@ int ashlar_os_unmap(void *address, size_t bytes) {
   return error;
 }
 
-int ashlar_os_protect(void *address, size_t bytes, int writable) {
+int ashlar_os_protect(void *address, size_t bytes, bool writable) {
   int error;
   WITH_ERRNO(error, mprotect(address, bytes, writable ? PROT_READ | PROT_WRITE : PROT_NONE));
   return error;
@@ -65,10 +64,9 @@ int ashlar_os_huge_pages(void *address, size_t bytes) {
   return error;
 }
 
-void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, int *error) {
+void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes) {
   int saved = errno;
   void *moved = mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE);
-  *error = moved == MAP_FAILED ? errno : 0;
   errno = saved;
   return moved == MAP_FAILED ? NULL : moved;
 }

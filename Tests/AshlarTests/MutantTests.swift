@@ -78,6 +78,10 @@ import Testing
   }
 
   @Test func `a constant is one more, a name with digits and a tuple's member are none`() {
+    #expect(generated("let a = b &* 0x9E37_79B9_7F4A_7C15 & 0xFFFF_FFFF") == [
+      "swap-1: b &* 0x9E37_79B9_7F4A_7C15 & 0xFFFF_FFFF → b &* 0x9E37_79B9_7F4A_7C15 | 0xFFFF_FFFF",
+      "constant-1: 0xFFFF_FFFF → 0xFFFF_FFFF + 1",
+    ])
     #expect(generated("let a1 = 0x1F - b.0") == ["constant-1: 0x1F → 0x1F + 1", "swap-1: 0x1F - b.0 → 0x1F + b.0"])
   }
 

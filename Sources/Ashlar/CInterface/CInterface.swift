@@ -185,7 +185,7 @@ public func ashlarValloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 public func ashlarPvalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
   let page = UInt(bitPattern: System.pageBytes)
   let (sum, overflow) = size.addingReportingOverflow(page - 1)
-  return overflow ? outOfMemory() : alignedOrErrno(page, sum & ~(page - 1), ashlar_caller())
+  return overflow ? outOfMemory() : alignedOrErrno(page, sum.roundedDown(to: page), ashlar_caller())
 }
 
 // MARK: Sized free, usable size, trim
@@ -193,8 +193,7 @@ public func ashlarPvalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 /// As `ashlar_free`; it is a fault when the block is smaller than `size` (C23).
 @c(ashlar_free_sized)
 public func ashlarFreeSized(_ pointer: UnsafeMutableRawPointer?, _ size: UInt) {
-  guard pointer != nil, let heap = ProcessHeap.shared else { return }
-  heap.free(
+  ProcessHeap.shared?.free(
     UserPointer(pointer), size: Int(bitPattern: size), operation: .sizedFree, site: Site(caller: ashlar_caller()))
 }
 
@@ -208,8 +207,7 @@ public func ashlarFreeAlignedSized(_ pointer: UnsafeMutableRawPointer?, _ alignm
 ///   `pointer` is no live block, and 0 is returned then if the handler returns.
 @c(ashlar_malloc_usable_size)
 public func ashlarMallocUsableSize(_ pointer: UnsafeMutableRawPointer?) -> UInt {
-  guard pointer != nil, let heap = ProcessHeap.shared else { return 0 }
-  return UInt(bitPattern: heap.usableSize(UserPointer(pointer)))
+  UInt(bitPattern: ProcessHeap.shared?.usableSize(UserPointer(pointer)) ?? 0)
 }
 
 /// Gives free pages back to the system. `pad` is ignored.

@@ -211,19 +211,21 @@ package struct DirectMappings<Memory: SharedMemory> {
     // No system has so much, and less than that does not overflow when it is aligned.
     guard size <= Int.max - Alignment.largest else { return nil }
     let page = System.pageBytes
-    return max((size + page - 1) & ~(page - 1), page)
+    return max(size.roundedUp(to: page), page)
   }
 
   // Alignment above a page: map more, and give back what lies before and behind.
   private func map(_ bytes: Int, alignment: Int) -> UnsafeMutableRawPointer? {
     let padding = max(alignment - System.pageBytes, 0)
     guard let start = Memory.map(bytes + padding) else { return nil }
-    let misaligned = Int(bitPattern: UInt(bitPattern: start) & UInt(alignment - 1))
-    let before = misaligned == 0 ? 0 : alignment - misaligned
-    let behind = padding - before
-    if before > 0 { Memory.unmap(start, before) }
-    if behind > 0 { Memory.unmap(start + before + bytes, behind) }
-    return start + before
+    let aligned = start + Int(UInt(bitPattern: start).roundedUp(to: UInt(alignment)) - UInt(bitPattern: start))
+    unmap(start, upTo: aligned)
+    unmap(aligned + bytes, upTo: start + bytes + padding)
+    return aligned
+  }
+
+  private func unmap(_ start: UnsafeMutableRawPointer, upTo end: UnsafeMutableRawPointer) {
+    if start != end { Memory.unmap(start, end - start) }
   }
 
   /// Whether the table is sound and the counts agree with it.

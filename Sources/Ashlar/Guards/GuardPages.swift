@@ -8,7 +8,7 @@ import CAshlar
 /// under a lock. The handler of a forbidden access reads them without one, as the thread that made the access may
 /// hold it; what it reads of a block that another thread is just freeing may be stale.
 package struct GuardPages<Memory: SharedMemory> {
-  // Words: lock, base of the pages, first and last free slot (number plus one), the records.
+  // Words: lock, base of the pages, first free slot and, where there is one, the last (number plus one), the records.
   private let state: PlainPointer<Memory, UInt>
 
   private struct Slot {
@@ -82,7 +82,9 @@ package struct GuardPages<Memory: SharedMemory> {
       UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped.initializeMemory(as: UInt8.self, repeating: 0, count: Int(page))
     }
     let end = start &+ page
-    let user = UserPointer(UnsafeMutableRawPointer(bitPattern: (end &- UInt(max(size, 1))) & ~UInt(max(alignment, 16) - 1)))
+    let granule = RegionLayout.granuleBytes
+    let user = UserPointer(
+      UnsafeMutableRawPointer(bitPattern: (end &- UInt(max(size, granule))).roundedDown(to: UInt(max(alignment, granule)))))
     let record = GuardRecord(
       user: user, size: size, offset: user.address &- start, end: end, level: .small, tag: .none,
       allocated: site)
@@ -128,7 +130,6 @@ package struct GuardPages<Memory: SharedMemory> {
       guard state[2] != 0 else { return nil }
       let slot = Int(state[2]) - 1
       state[2] = slots[slot].nextFree
-      if state[2] == 0 { state[3] = 0 }
       return (slot, slots[slot].isDirty)
     }
   }
@@ -138,7 +139,7 @@ package struct GuardPages<Memory: SharedMemory> {
   private func appendFree(_ slot: Int, isDirty: Bool) {
     slots[slot].isDirty = isDirty
     slots[slot].nextFree = 0
-    if state[3] == 0 { state[2] = UInt(slot) + 1 } else { slots[Int(state[3]) - 1].nextFree = UInt(slot) + 1 }
+    if state[2] == 0 { state[2] = UInt(slot) + 1 } else { slots[Int(state[3]) - 1].nextFree = UInt(slot) + 1 }
     state[3] = UInt(slot) + 1
   }
 

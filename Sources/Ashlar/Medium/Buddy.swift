@@ -166,15 +166,15 @@ package struct Buddy<Memory: SharedMemory> {
     return Block(order: order, index: index, isDirty: block.isDirty)
   }
 
-  /// Adds untouched units to the lists: the largest aligned block that fits; false when none of `order` is left.
+  /// Adds untouched units to the lists: the largest block that fits; false when none of `order` is left.
   private func extend(_ order: Int) -> Bool { inTransit { moveFrontier(order) } }
 
   private func moveFrontier(_ order: Int) -> Bool {
     var start = Memory.load(tables.frontier)
     while true {
       var fitting = BuddyTables.orders &- 1
-      while fitting >= order, Int(bitPattern: start) &+ (1 &<< fitting) > tables.units
-        || Int(bitPattern: start) & ((1 &<< fitting) &- 1) != 0 { fitting &-= 1 }
+      // Aligned too: what was handed out before was as large or larger.
+      while fitting >= order, Int(bitPattern: start) &+ (1 &<< fitting) > tables.units { fitting &-= 1 }
       guard fitting >= order else { return false }
       let found = Memory.compareExchange(tables.frontier, expected: start, desired: start &+ (1 &<< UInt(fitting)), .relaxed)
       if found == start {
@@ -226,32 +226,30 @@ package struct Buddy<Memory: SharedMemory> {
 
   package func resign() { Memory.storeReleasing(0, to: tables.workerActive) }
 
-  // An entry pushed while the flag was still up is usually seen by the look at the queue after it went down. One that is
-  // not, or that its pusher has not finished, is left to the next drain: nobody spins for it, and nothing is lost.
+  // What is pushed meanwhile by those who find the flag up is usually seen by the look at the queue after it went down. What
+  // is not, or what its pusher has not finished, is left to the next drain: nobody spins for it, and nothing is lost.
   private func drainUnlessActive() {
     while queue.depth > 0, tryBecomeWorker() {
       let merged = drain()
       resign()
-      if merged == 0 { return }
+      if !merged { return }
     }
   }
 
   private func drainAndResign() {
     drain()
     resign()
-    drainUnlessActive()
   }
 
-  // At most one queueful, so that a worker is not kept merging for others for ever. Answers how many were merged.
+  // At most one queueful, so that a worker is not kept merging for others for ever. Answers whether there was any.
   @discardableResult
-  private func drain() -> Int {
-    var merged = 0
-    while merged < queue.capacity, let packed = queue.pop() {
+  private func drain() -> Bool {
+    for merged in 0..<queue.capacity {
+      guard let packed = queue.pop() else { return merged != 0 }
       // 0 stands where a fork cut a pusher off.
       if packed != 0 { merge(Block(packed: packed)) }
-      merged &+= 1
     }
-    return merged
+    return true
   }
 
   /// Joins a block with its buddy, again and again, and lists the result. Only the worker calls this.
@@ -290,7 +288,8 @@ package struct Buddy<Memory: SharedMemory> {
   private func makeFree(_ block: Block, stamp: UInt) {
     let number = tables.number(order: block.order, index: block.index)
     let word = tables.word(number)
-    let desired = State.free | State.linked | (block.isDirty ? State.dirty : 0) | stamp &<< State.stampShift
+    var desired = State.free | State.linked | stamp &<< State.stampShift
+    if block.isDirty { desired |= State.dirty }
     if Memory.exchange(desired, in: word, .releasing) & State.linked == 0 {
       list(block.order).push(UInt(bitPattern: number &+ 1))
       Memory.or(1 &<< UInt(block.order), into: tables.nonEmpty, .releasing)
@@ -320,6 +319,8 @@ package struct Buddy<Memory: SharedMemory> {
   package func purge(all: Bool) {
     if all || retention.isOverCap(dirtyUnits: dirtyUnits) { gather() }
     guard tryBecomeWorker() else { return }
+    // What waits in the queue is in no list, and would never grow old.
+    drain()
     let now = retention.now
     var age = all ? 0 : retention.delay
     sweep(now: now, age: age, downToCap: false)
@@ -327,7 +328,7 @@ package struct Buddy<Memory: SharedMemory> {
       age /= 2
       sweep(now: now, age: age, downToCap: true)
     }
-    drainAndResign()
+    resign()
   }
 
   /// Gives the memory of blocks back that have been free for long, where a look at that is due. O(1) otherwise.
@@ -339,13 +340,13 @@ package struct Buddy<Memory: SharedMemory> {
       for index in 0..<(frontier &>> order) {
         if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
         let state = Memory.load(word(order, index))
-        guard state & State.free != 0, state & State.dirty != 0, now &- (state &>> State.stampShift) >= age,
-          let claimed = claim(order, index)
-        else { continue }
-        let block = Block(order: order, index: index, isDirty: claimed & State.dirty != 0)
-        let purged = block.isDirty && retention.purge(units: block.units)
+        let since = state &>> State.stampShift
+        // What is claimed is as it was looked at: only the worker lists what came back.
+        guard state & State.free != 0, state & State.dirty != 0, now &- since >= age, claim(order, index) != nil else { continue }
+        let block = Block(order: order, index: index, isDirty: true)
+        let purged = retention.purge(units: block.units)
         if purged { countDirty(block, -1) }
-        makeFree(Block(order: order, index: index, isDirty: block.isDirty && !purged), stamp: claimed &>> State.stampShift)
+        makeFree(Block(order: order, index: index, isDirty: !purged), stamp: since)
       }
     }
   }

@@ -11,7 +11,8 @@ package struct Retention<Memory: SharedMemory> {
   package let delay: UInt
   private let lastSweep: SharedWord
 
-  private static var ticksPerSecond: UInt { 8 }
+  /// Eighths of a second.
+  private static func ticks(_ milliseconds: UInt) -> UInt { milliseconds * 8 / 1000 }
   package static var bytes: Int { 64 }
 
   /// - Parameters:
@@ -21,12 +22,12 @@ package struct Retention<Memory: SharedMemory> {
   package init(region: Region<Memory>, cap: Int, delay: UInt, state: UnsafeMutableRawPointer) {
     self.region = region
     capUnits = cap / RegionLayout.unitBytes
-    self.delay = delay * Self.ticksPerSecond / 1000
+    self.delay = Self.ticks(delay)
     lastSweep = SharedWord(state)
   }
 
-  /// The current tick, an eighth of a second.
-  package var now: UInt { Memory.milliseconds * Self.ticksPerSecond / 1000 }
+  /// The current tick.
+  package var now: UInt { Self.ticks(Memory.milliseconds) }
 
   /// Whether a sweep is due: too much dirty, or half the delay gone by since the last one while anything is dirty.
   package func isExceeded(dirtyUnits: Int) -> Bool {

@@ -67,7 +67,7 @@ package struct BumpChunks<Memory: PlainMemory> {
     }
 
     func holds(_ size: Int, _ alignment: Int) -> Bool {
-      let aligned = (start + UInt(alignment - 1)) & ~UInt(alignment - 1)
+      let aligned = start.roundedUp(to: UInt(alignment))
       return aligned <= end && UInt(size) <= end - aligned
     }
   }

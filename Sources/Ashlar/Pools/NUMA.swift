@@ -59,7 +59,7 @@ public enum NUMA {
   /// The nodes that the pages of addresses lie on, as `node(of:)` answers it for each. A system call.
   public static func nodes(of addresses: [UnsafeRawPointer]) -> [Int?] {
     let page = UInt(System.pageBytes)
-    var pages = addresses.map { UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: $0) & ~(page - 1)) }
+    var pages = addresses.map { UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: $0).roundedDown(to: page)) }
     var nodes = [Int32](repeating: -1, count: pages.count)
     guard System.nodes(ofPages: &pages, &nodes, pages.count) else { return nodes.map { _ in nil } }
     return nodes.map { $0 < 0 ? nil : Int($0) }

@@ -58,8 +58,8 @@ package struct SlotPool<Memory: PlainMemory> {
     /// Nil for a negative number of slots, and for more than 64 GiB of them.
     package init?(slots: Int, size: Int, alignment: Int) {
       let multiple = max(alignment, RegionLayout.granuleBytes)
-      let (padded, tooLarge) = max(size, 1).addingReportingOverflow(multiple - 1)
-      slotBytes = padded & ~(multiple - 1)
+      let (padded, tooLarge) = max(size, RegionLayout.granuleBytes).addingReportingOverflow(multiple - 1)
+      slotBytes = padded.roundedDown(to: multiple)
       self.slots = slots
       let (bytes, overflow) = slots.multipliedReportingOverflow(by: slotBytes)
       guard slots >= 0, !tooLarge, !overflow, bytes <= 64 << 30 else { return nil }

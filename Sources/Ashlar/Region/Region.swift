@@ -55,7 +55,7 @@ package struct Region<Memory: SharedMemory> {
     let tableBytes = tagBytes + routeBytes + descriptorBytes + bitmapBytes + recordBytes + committedBytes
     let total = bytes + tableBytes + Self.alignment
     guard let start = System.reserve(total, readable: true, writable: !strict) else { return nil }
-    let first = (UInt(bitPattern: start) + UInt(Self.alignment) - 1) & ~UInt(Self.alignment - 1)
+    let first = UInt(bitPattern: start).roundedUp(to: UInt(Self.alignment))
     var table = UnsafeMutableRawPointer(bitPattern: first).unsafelyUnwrapped + bytes
     reservation = start
     reservedBytes = total
@@ -103,8 +103,8 @@ package struct Region<Memory: SharedMemory> {
 
   private func writable(_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
     let page = UInt(System.pageBytes)
-    let first = UInt(bitPattern: start) & ~(page - 1)
-    let end = (UInt(bitPattern: start) + UInt(bytes) + page - 1) & ~(page - 1)
+    let first = UInt(bitPattern: start).roundedDown(to: page)
+    let end = (UInt(bitPattern: start) + UInt(bytes)).roundedUp(to: page)
     return System.makeWritable(UnsafeMutableRawPointer(bitPattern: first).unsafelyUnwrapped, Int(end - first))
   }
 
@@ -188,8 +188,8 @@ package struct Region<Memory: SharedMemory> {
     let bytesPerPage = RegionLayout.pageBytes / RegionLayout.granuleBytes
     // Where the system's pages are larger than the tags of one of ours, only whole ones can go.
     let page = System.pageBytes
-    let first = (pages.lowerBound * bytesPerPage + page - 1) / page * page
-    let end = pages.upperBound * bytesPerPage / page * page
+    let first = (pages.lowerBound * bytesPerPage).roundedUp(to: page)
+    let end = (pages.upperBound * bytesPerPage).roundedDown(to: page)
     if first < end { _ = Memory.purge(UnsafeMutableRawPointer(tags) + first, end - first) }
   }
 }

@@ -65,8 +65,7 @@ package struct SlabPool<Memory: SharedMemory> {
   /// A run of 2^order pages, in no slab and owned by the caller; nil when memory is out.
   package func take(order: Int) -> Slab<Memory>? {
     lock.withLock {
-      guard let unit = unit(withRun: order) else { return nil }
-      unlist(unit)
+      guard let unit = takeUnit(withRun: order) else { return nil }
       let page = bestRun(order, in: unit)
       let mask = Self.mask(page, order)
       units[unit].free &= ~mask
@@ -104,8 +103,13 @@ package struct SlabPool<Memory: SharedMemory> {
 
   // MARK: Units
 
-  private func unit(withRun order: Int) -> Int? {
-    for list in order..<Self.lists where firsts[list] != 0 { return Int(firsts[list]) - 1 }
+  /// A unit with such a run, in no list.
+  private func takeUnit(withRun order: Int) -> Int? {
+    for list in order..<Self.lists where firsts[list] != 0 {
+      let unit = Int(firsts[list]) - 1
+      unlist(unit)
+      return unit
+    }
     return newUnit()
   }
 
@@ -120,7 +124,6 @@ package struct SlabPool<Memory: SharedMemory> {
     if block.isDirty { dirtyPages += RegionLayout.pagesPerUnit }
     unitCount += 1
     topUnit = max(topUnit, unit + 1)
-    list(unit)
     return unit
   }
 

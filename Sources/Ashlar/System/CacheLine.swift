@@ -4,5 +4,5 @@ package enum CacheLine {
   @inlinable package static var bytes: Int { 64 }
 
   /// So many bytes, and what is left of their last line.
-  package static func rounded(_ bytes: Int) -> Int { (bytes + Self.bytes - 1) & ~(Self.bytes - 1) }
+  package static func rounded(_ bytes: Int) -> Int { bytes.roundedUp(to: Self.bytes) }
 }

@@ -173,8 +173,8 @@ package enum HardwareMemory: SharedMemory {
   }
 
   package static var hasExited: Bool {
-    get { ashlar_exited() != 0 }
-    set { ashlar_set_exited(newValue ? 1 : 0) }
+    get { ashlar_exited() }
+    set { ashlar_set_exited(newValue) }
   }
 
   package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { ashlar_watch_thread_exit(cache) != 0 }

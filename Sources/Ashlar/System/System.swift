@@ -19,9 +19,7 @@ package enum System {
   }
 
   private static func mapping(_ bytes: Int, readable: Bool, writable: Bool) -> UnsafeMutableRawPointer? {
-    guard SystemFaults.permit() else { return nil }
-    var error: Int32 = 0
-    return ashlar_os_map(nil, bytes, readable ? 1 : 0, writable ? 1 : 0, &error)
+    SystemFaults.permit() ? ashlar_os_map(bytes, readable, writable) : nil
   }
 
   /// Gives a mapping, or whole pages of one, back: at once, or where the system refuses (too many mappings), their
@@ -41,7 +39,7 @@ package enum System {
 
   /// Lets reserved pages be written.
   package static func makeWritable(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
-    SystemFaults.permit() && ashlar_os_protect(address, bytes, 1) == 0
+    SystemFaults.permit() && ashlar_os_protect(address, bytes, true) == 0
   }
 
   /// Drops the contents of whole pages: they take no memory and read as zero until written again.
@@ -61,9 +59,7 @@ package enum System {
 
   /// Resizes a mapping, moving it if need be; nil when the system refuses, the mapping then untouched.
   package static func remap(_ address: UnsafeMutableRawPointer, from old: Int, to new: Int) -> UnsafeMutableRawPointer? {
-    guard SystemFaults.permit() else { return nil }
-    var error: Int32 = 0
-    return ashlar_os_remap(address, old, new, &error)
+    SystemFaults.permit() ? ashlar_os_remap(address, old, new) : nil
   }
 
   // MARK: Nodes of memory (NUMA)

@@ -56,8 +56,18 @@ extension Check {
     let known = PoolAllocator.trackedBlocks
     let blocks = [8, 2 << 20, 600 << 20].compactMap { pool.allocateIfPossible(size: $0) }
     context.require(PoolAllocator.trackedBlocks == known + 3, "live blocks are not known")
+    PoolAllocator.isTracking = true
+    context.require(PoolAllocator.trackedBlocks == known + 3, "blocks are forgotten when what is on is switched on")
     blocks.forEach { pool.deallocate($0) }
     context.require(PoolAllocator.trackedBlocks == known, "freed blocks are still known")
+    for guards: PoolAllocator.Guards in [.init(canaries: 1), .init(pages: 1)] {
+      withGuards(guards) {
+        let block = pool.allocateIfPossible(size: 8)
+        context.require(PoolAllocator.trackedBlocks == known + 1, "a guarded block is not known")
+        pool.deallocate(block)
+        context.require(PoolAllocator.trackedBlocks == known, "a freed guarded block is still known")
+      }
+    }
     // More threads than there ever were: caches that are made while the hot path is closed.
     let (meeting, held) = (Rendezvous(parties: 20), Guarded<[UInt]>([]))
     Threads.run(20) { _ in

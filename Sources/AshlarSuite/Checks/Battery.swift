@@ -4,7 +4,7 @@ import Ashlar
 public enum Battery {
   public static let checks: [Check] = [
     .noHeap, .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
-    .threads, .handOver, .sharedLines, .forks, .threadChurn, .doubleFreeRace, .misuse, .guards,
+    .threads, .handOver, .sharedLines, .forks, .threadChurn, .doubleFreeRace, .misuse, .misaligned, .guards, .quarantine,
     .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
     .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .levels, .depotLimit, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardRecords,
@@ -13,7 +13,7 @@ public enum Battery {
     .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse, .poolLimits,
     .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .nodeSets, .layouts, .marks,
     .system, .start, .overcommit, .lazyStart, .hotPath, .merging, .frontier, .flushing, .stretching, .hugeBlocks, .keeping, .untakenLocks, .awaitedLocks,
-    .lostCaches, .chunks, .whereabouts, .region, .poolRuns, .slabBlocks, .leaks,
+    .lostCaches, .ends, .chunks, .whereabouts, .region, .poolRuns, .slabBlocks, .leaks,
   ]
 
   /// The check with this name; nil where none has it.

@@ -95,6 +95,25 @@ extension Check {
       twice(size, "aligned") { ashlarAlignedAlloc(64, UInt(size)) }
       twice(size, "Swift") { pool.allocateIfPossible(size: size) }
     }
+    uncached(context)
+  }
+
+  // A thread without a cache sends a block home where the other thread that frees it has sent it already.
+  private static func uncached(_ context: CheckContext) {
+    let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
+      let blocks = (0..<2).compactMap { _ in heap.allocate(64) }
+      guard blocks.count == 2 else { return context.find("no memory") }
+      heap.free(blocks[0])
+      let base = BlockBase(address: UInt(bitPattern: blocks[0]))
+      // As the slower of the two threads found it.
+      heap.region.setTag(Tag.free(SizeClass(holding: 64)).live, at: base)
+      let faults = FaultRecorder.record { heap.free(blocks[0]) }
+      context.require(faults.map(\.kind) == ["block freed twice at once"], "a block that is home already is reported as \(faults)")
+      heap.free(blocks[1])
+      context.require(heap.checkInvariants(), "the heap's records do not agree")
+    }
+    context.require(made, "no heap")
+    context.count(1)
   }
 
   static let slabReuse = Check("slab-reuse", "blocks at home in slabs that are in use are taken before new ones are cut") { context in

@@ -54,6 +54,11 @@ extension Check {
       context.require(active == worker, "\(when): the word of the worker is \(active)")
       context.count(1)
     }
+    // What was never written stays clean on its way through the hot slot and the queue.
+    for index in [0, 2, 4] { buddy.release(.init(order: 0, index: index, isDirty: false)) }
+    let again = (0..<3).compactMap { _ in buddy.allocate(order: 0) }
+    context.require(Set(again.map(\.index)) == [0, 2, 4] && !again.contains { $0.isDirty }, "clean blocks come back as \(again)")
+    context.require(buddy.dirtyUnits == 0, "\(buddy.dirtyUnits) units are dirty though none was written")
     // Every second one stays, so that none is merged with its buddy.
     buddy.release(blocks[0])
     expect([], "one in the hot slot")
@@ -160,6 +165,9 @@ extension Check {
     let pool = PoolAllocator()
     for guarded in [false, true] {
       withGuards(.init(canaries: guarded ? 1 : 0)) {
+        let known = PoolAllocator.trackedBlocks
+        PoolAllocator.isTracking = true
+        defer { PoolAllocator.isTracking = false }
         let sizes = [1100 << 20, 1200 << 20, 600 << 20, 100]
         let blocks = sizes.compactMap { pool.allocateIfPossible(size: $0) }
         guard blocks.count == 4, let heap = ProcessHeap.shared else { return context.find("no memory") }
@@ -172,6 +180,7 @@ extension Check {
         }
         context.require(pool.releaseAllHugeBlocks() == 2, "other than two huge blocks are released")
         context.require(pool.statistics().huge.liveBlocks == 0 && pool.checkInvariants(), "huge blocks are left")
+        context.require(PoolAllocator.trackedBlocks == known + 2, "the tracker knows huge blocks that were released")
         for block in blocks.prefix(2) {
           let kinds = FaultRecorder.record { pool.deallocate(block) }.map(\.kind)
           // Of a guarded one only the base is known to have been given back.

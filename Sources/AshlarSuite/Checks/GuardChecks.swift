@@ -30,6 +30,41 @@ extension Check {
     }
   }
 
+  static let quarantine = Check("quarantine", "what is kept in quarantine: up to its size, first in first out; a block above that pushes nothing out") {
+    context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 64 << 20) { $0.quarantine = 1 << 20 }) { heap in
+      heap.setGuards(canaries: 1, pages: 0)
+      func kept(_ size: Int) -> Int {
+        heap.guarded.quarantined(.free(SizeClass(holding: size + 32)))
+      }
+      func free(_ size: Int) {
+        guard let block = heap.allocate(size) else { return context.find("no memory") }
+        heap.free(block)
+        context.count(1)
+      }
+      free(100)
+      context.require(kept(100) == 1, "a freed block is not in quarantine")
+      // One byte more than there is room for: it would be looked at last, and all others before.
+      free((1 << 20) + 1)
+      context.require(kept(100) == 1, "a block larger than the quarantine pushes out what is there")
+      free((1 << 20) - 100)
+      context.require(kept(100) == 1, "a quarantine that is full to the byte lets a block go")
+      free(1000)
+      context.require(kept(100) == 0 && kept(1000) == 1, "the block freed first is not the first to go")
+      free(1 << 20)
+      context.require(heap.guarded.quarantined(.free(order: 1)) == 1, "a block as large as the quarantine is not kept")
+      heap.trim()
+      for _ in 0..<3 { free(0) }
+      free(1000)
+      context.require(kept(0) == 3 && kept(1000) == 1 && heap.checkInvariants(), "blocks of no bytes are not kept like others")
+      heap.setGuards(canaries: 0, pages: 0)
+      heap.trim()
+      context.require(kept(0) == 0 && kept(1000) == 0, "a trim leaves blocks in quarantine")
+      context.require(heap.checkInvariants(), "the heap's records do not agree")
+    }
+    context.require(made, "no heap")
+  }
+
   /// Runs `body` with other guards, after which nothing is left in quarantine.
   static func withGuards<Result>(_ guards: PoolAllocator.Guards, _ body: () -> Result) -> Result {
     let before = PoolAllocator.guards

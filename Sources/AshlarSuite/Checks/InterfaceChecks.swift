@@ -129,6 +129,15 @@ extension Check {
       context.count(3)
     }
     blocks.forEach { pool.deallocate($0) }
+    // The alignment of a page is that of any mapping: the system moves its pages, nobody copies them.
+    for (old, new) in [(16, 4096), (4096, 16), (4096, 4096)] {
+      guard let block = pool.allocateIfPossible(size: 520 << 20, alignment: old) else { return context.find("no memory") }
+      let calls = PoolAllocator.systemCallCount
+      let resized = try? pool.reallocate(block, size: 530 << 20, alignment: new, file: #fileID, line: #line)
+      let taken = PoolAllocator.systemCallCount - calls
+      context.require(resized != nil && taken == 1, "a mapping aligned to \(old) is resized, aligned to \(new), by \(taken) calls")
+      pool.deallocate(resized ?? block)
+    }
     for size in [64, 5000, 100_000] {
       // Of neighbours not all can be aligned by luck.
       let small = (0..<4).compactMap { _ in pool.allocateIfPossible(size: size) }

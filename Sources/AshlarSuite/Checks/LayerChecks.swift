@@ -19,6 +19,11 @@ extension Check {
         magazine.hold(2) { TagAddress(UInt(100 + $0)) }
         let held = [99, 100, 101, 102].map { magazine.holds(TagAddress($0)) }
         context.require(held == [false, true, true, false], "a magazine that holds other blocks")
+        cache.discard(magazine, to: heap.depots)
+        context.require(cache.takeEmpty(from: heap.depots)?.address == magazine.address, "the magazine that was left in a cache is not used")
+        cache.discard(magazine, to: heap.depots)
+        cache.discardSpare(to: heap.depots)
+        context.require(heap.depots.takeEmpty()?.address == magazine.address, "the magazine in a cache that is emptied is lost")
         heap.depots.discard(magazine)
       }
       heap.registry.abandon(cache)

@@ -56,10 +56,11 @@ extension Check {
         return context.find("piece \(number) is not zero")
       }
       piece.initializeMemory(as: Int.self, repeating: number, count: 8)
+      let due = (number * 64 - 1) / (256 << 10) + 1
+      guard PoolAllocator.systemCallCount == calls + due else { return context.find("\(number) pieces of 64 bytes take other than \(due) mappings") }
     }
-    let mapped = PoolAllocator.systemCallCount - calls
-    context.require(mapped == (20_000 * 64 - 1) / (256 << 10) + 1, "\(mapped) mappings for 20,000 pieces of 64 bytes")
-    context.require(memory.take(1 << 20) != nil && PoolAllocator.systemCallCount == calls + mapped + 1, "no piece of 1 MiB")
+    let mapped = PoolAllocator.systemCallCount
+    context.require(memory.take(1 << 20) != nil && PoolAllocator.systemCallCount == mapped + 1, "no piece of 1 MiB")
     context.count(20_000)
   }
 
@@ -159,13 +160,21 @@ extension Check {
     }
     // What the system refuses to take is kept, over the cap: a sweep still comes to an end.
     let refused = OwnHeap.with(OwnHeap.switches(region: 16 << 20) { $0.retain = 1 << 20 }) { heap in
-      let blocks = (0..<64).compactMap { _ in heap.allocate(RegionLayout.pageBytes) }
+      let size = RegionLayout.pageBytes
+      let blocks = (0..<(8 * 16)).compactMap { _ in heap.allocate(size) }.sorted()
+      guard blocks.count == 128 else { return context.find("no memory") }
+      for block in blocks { memset(block, 0xA5, size) }
+      func half(_ second: Bool) -> [UnsafeMutableRawPointer] {
+        blocks.enumerated().filter { ($0.offset % 16 >= 8) == second }.map(\.element)
+      }
       PoolAllocator.injectSystemFault(call: 1, onwards: true)
-      for (number, block) in blocks.enumerated() where number % 8 != 0 { heap.free(block) }
+      half(false).forEach(heap.free)
       PoolAllocator.liftSystemFaults()
-      for (number, block) in blocks.enumerated() where number % 8 == 0 { heap.free(block) }
+      let dirty = half(false).filter { $0.load(as: UInt8.self) == 0xA5 }.count
+      context.require(dirty == 64, "\(dirty) of 64 free pages are dirty, though nothing was taken")
+      half(true).forEach(heap.free)
       heap.trim()
-      context.require(heap.checkInvariants(), "the heap's records do not agree after refusals")
+      context.require(heap.checkInvariants() && heap.pool.heldBytes == 0, "the heap's records do not agree after refusals")
     }
     context.require(refused, "no heap")
     // Of a unit's pages only the first is free.

@@ -12,6 +12,22 @@ extension Check {
     }
   }
 
+  static let misaligned = Check("misaligned", "frees of every address between a block's start and its next granule: one report each, and no effect") {
+    context in
+    let pool = PoolAllocator()
+    for size in [64, 5000, 2 << 20, 600 << 20] {
+      guard let block = pool.allocateIfPossible(size: size) else { return context.find("no memory") }
+      let usable = pool.usableSize(of: block)
+      for offset in 1..<16 {
+        let faults = FaultRecorder.record { pool.deallocate(block + offset) }
+        context.require(faults.map(\.kind) == ["invalid pointer"], "byte \(offset) of a block of \(size) freed is reported as \(faults)")
+        context.require(pool.usableSize(of: block) == usable, "the block of \(size) is gone")
+        context.count(1)
+      }
+      pool.deallocate(block)
+    }
+  }
+
   static let badInput = Check("bad-input", "sizes, products and alignments that make no sense: one clear answer each") {
     context in
     let pool = PoolAllocator()

@@ -1,4 +1,5 @@
 import Ashlar
+import CAshlar
 import Glibc
 
 extension Check {
@@ -175,6 +176,10 @@ extension Check {
       context.require(found == nodes, "the set \(nodes.sorted()) is \(found.sorted())")
       context.count(1)
     }
+    let told = NUMA.withNodeWords { words in
+      ashlar_os_allowed_nodes(words) == 0 ? (0..<System.nodeWords).reduce(0) { $0 + words[$1].nonzeroBitCount } : 0
+    }
+    context.require(NUMA.nodes.count == told, "of \(told) nodes \(NUMA.nodes) are known")
     guard !NUMA.nodes.isEmpty, let allocator = try? NUMAAllocator(.local) else { return context.note("the system tells of no nodes") }
     guard var block = allocator.allocateIfPossible(size: 1 << 20, alignment: 1 << 17) else { return context.find("no block") }
     let mapped = ProcessMemory.mapped

@@ -1,4 +1,5 @@
 import Ashlar
+import Glibc
 
 extension Check {
   static let objectPool = Check(
@@ -153,6 +154,7 @@ extension Check {
         context.require(all == [3, 0, 3, 3, 3], "\(figures)")
       }
     } catch { context.find("refused: \(error)") }
+    touched(context)
     PoolAllocator.guards = .init(canaries: 1)
     defer { PoolAllocator.guards = .init() }
     guard let pool = try? SharedObjectPool<Int>(capacity: 3), let object = pool.allocateIfPossible() else { return context.find("no pool") }
@@ -162,6 +164,31 @@ extension Check {
     let faults = FaultRecorder.record { again = pool.allocateIfPossible() }
     context.require(again == object && faults.map(\.kind) == ["write after free"], "a write after free in a shared pool draws \(faults)")
     context.require(FaultRecorder.record { pool.deallocate(object) }.isEmpty, "a live object is not taken back")
+  }
+
+  // Of what was preallocated every page is there, of the slots and of their records, and no call needs a new one.
+  private static func touched(_ context: CheckContext) {
+    typealias Slots = SlotPool<HardwareMemory>
+    let limits = [1 << 32, 1 << 32 + 1].map { Slots.Layout(slots: $0, size: 16, alignment: 16) != nil }
+    context.require(limits == [true, false], "64 GiB of slots, and more: \(limits)")
+    guard let layout = Slots.Layout(slots: 100_000, size: 16, alignment: 16), let records = System.map(layout.recordBytes),
+      let objects = System.map(layout.objectBytes)
+    else { return context.find("no memory") }
+    func missing(_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Int {
+      let page = System.pageBytes
+      let first = UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: start) & ~UInt(page - 1))!
+      var pages = [UInt8](repeating: 0, count: (start + bytes - first + page - 1) / page)
+      guard mincore(first, pages.count * page, &pages) == 0 else { return pages.count }
+      return pages.filter { $0 & 1 == 0 }.count
+    }
+    let slots = Slots(layout, records: records, objects: objects, freed: FreedBytes())
+    context.require(slots.touch(50_000), "half of the slots can't be preallocated")
+    let list = records + 64
+    let left = [missing(objects, 800_000), missing(list, 200_000), missing(list + 400_000, 50_000)]
+    context.require(left == [0, 0, 0], "pages of the slots, their list and their tags are left: \(left)")
+    System.unmap(records, layout.recordBytes)
+    System.unmap(objects, layout.objectBytes)
+    context.count(1)
   }
 
   private static func full(_ what: String, _ context: CheckContext, _ body: () throws(AllocationError) -> Void) {

@@ -21,6 +21,7 @@ extension Check {
         context.count(1)
       }
     }
+    reservation(context)
     context.require(Region<HardwareMemory>(bytes: (4 << 20) - 1, strict: false, unitRecordBytes: { $0 }) == nil, "a region below the smallest")
     SystemFaults.fail(call: 1, onwards: false)
     let halved = Region<HardwareMemory>(bytes: 56 << 20, strict: false, unitRecordBytes: { $0 })
@@ -28,6 +29,19 @@ extension Check {
     context.require(halved?.bytes == 28 << 20, "after a refusal a region has \(halved?.bytes ?? 0) bytes")
     halved?.release()
     purges(context)
+  }
+
+  // So large that each table is of whole pages: what they take together, and 2 MiB to align the whole, is all that is reserved.
+  private static func reservation(_ context: CheckContext) {
+    let mapped = ProcessMemory.mapped
+    guard let region = Region<HardwareMemory>(bytes: 64 << 30, strict: true, unitRecordBytes: { $0 * 128 }) else {
+      return context.find("no region of 64 GiB")
+    }
+    let (units, perUnit) = (64 << 10, 1 << 20 + 16 * (4096 + 8 + 64 + 512) + 128 + 1)
+    let (reserved, expected) = (ProcessMemory.mapped - mapped, units * perUnit + 2 << 20)
+    context.require(reserved == expected, "64 GiB take \(reserved) of address space, not \(expected)")
+    region.release()
+    context.count(1)
   }
 
   private static func places(_ region: Region<HardwareMemory>, _ bytes: Int, _ context: CheckContext) {
@@ -71,6 +85,13 @@ extension Check {
     let tags = UInt(bitPattern: region.tags)
     let writable = [0, 65_535, 65_536, 131_071, 131_072].map { canBeWritten(tags + $0) }
     context.require(writable == [false, false, true, true, false], "tags of other units can be written: \(writable)")
+    context.require(region.commit(units: 3..<4), "a unit is refused")
+    // Pages of the other tables may hold records of several units.
+    context.require(!canBeWritten(tags + 196_607), "tags of other units can be written")
+    for (name, start, bytes) in [("tags", tags, 64 << 10), ("bitmaps", UInt(bitPattern: region.bitmaps), 8 << 10)] {
+      let ends = [3 * bytes, 4 * bytes - 1].map { canBeWritten(start + UInt($0)) }
+      context.require(ends == [true, true], "of unit 3 the first and last \(name) can be written: \(ends)")
+    }
   }
 
   private static func purges(_ context: CheckContext) {

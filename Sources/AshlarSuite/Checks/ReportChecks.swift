@@ -20,9 +20,9 @@ extension Check {
     for (size, text) in [(0, "0 B"), (64, "64 B"), (1000, "1000 B"), (1024, "1 KiB"), (1536, "1536 B"), (3 << 20, "3 MiB"), (5 << 40, "5120 GiB")] {
       expect([text], "a size", context) { LineWriter.report { $0.append(size: size) } }
     }
-    // As long as its buffer, and one byte longer.
-    for length in [LineWriter.capacity - 1, LineWriter.capacity] {
-      expect([String(repeating: "x", count: LineWriter.capacity - 1)], "a long line", context) {
+    // As long as its buffer of 1024, and one byte longer.
+    for length in [1023, 1024] {
+      expect([String(repeating: "x", count: 1023)], "a long line", context) {
         LineWriter.report { line in for _ in 0..<length { line.append("x") } }
       }
     }
@@ -146,9 +146,10 @@ extension Check {
       context.require(status & 127 == SIGABRT && line == "ashlar: \(expected)\n", "a fault is said to be: \(said), status \(status)")
       context.count(1)
     }
-    for (size, shape) in [(64, "small block of 64 B (class 3)"), (3 << 20, "medium block of 4 MiB (class 2)")] {
+    let shapes = [(1, "small block of 16 B (class 0)"), (64, "small block of 64 B (class 3)"), (3 << 20, "medium block of 4 MiB (class 2)")]
+    for (size, shape) in shapes {
       guard let block = pool.allocateIfPossible(size: size) else { return context.find("no memory") }
-      let state = size == 64 ? "already free: in this thread's cache" : "already free: in the buddy system"
+      let state = size <= 64 ? "already free: in this thread's cache" : "already free: in the buddy system"
       expectFault("double free: free of \(hex(UInt(bitPattern: block))), \(shape), \(state)") {
         pool.deallocate(block)
         pool.deallocate(block)

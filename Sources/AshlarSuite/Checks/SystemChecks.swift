@@ -124,6 +124,14 @@ extension Check {
       context.require(status == 0, "a process started with \(entry): status \(status)")
       context.count(1)
     }
+    // One percent is room for one block of 1 MiB, by way of the slow path too.
+    let small = startedAnew("ASHLAR_CACHE=1") { heap in
+      PoolAllocator.isTracking = true
+      PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: 1 << 20))
+      guard let bin = heap.cacheOfThread()?.bin(SizeClass(holding: 1 << 20)) else { return false }
+      return bin.capacity == 1 && bin.count == 1
+    }
+    context.require(small == 0, "a bin with room for one block keeps none: status \(small)")
     // Half of the address space stays with the program.
     for (limit, region) in [(64, 32), (20, 8), (600, 256)] {
       let status = startedAnew("ASHLAR_REGION=256G", before: {

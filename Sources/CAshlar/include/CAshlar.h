@@ -3,6 +3,7 @@
 #ifndef CASHLAR_H
 #define CASHLAR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,9 +51,9 @@ ASHLAR_INLINE void ashlar_set_cache(void *cache) { ashlar_thread_cache = cache; 
 ASHLAR_INLINE void *ashlar_no_cache(void) { return ashlar_empty_cache; }
 
 // 1 once the thread's cache has been given back at its exit: it must not get another.
-extern ASHLAR_HIDDEN _Thread_local __attribute__((tls_model("initial-exec"))) int ashlar_thread_exited;
-ASHLAR_INLINE int ashlar_exited(void) { return ashlar_thread_exited; }
-ASHLAR_INLINE void ashlar_set_exited(int value) { ashlar_thread_exited = value; }
+extern ASHLAR_HIDDEN _Thread_local __attribute__((tls_model("initial-exec"))) bool ashlar_thread_exited;
+ASHLAR_INLINE bool ashlar_exited(void) { return ashlar_thread_exited; }
+ASHLAR_INLINE void ashlar_set_exited(bool value) { ashlar_thread_exited = value; }
 
 // Address of the instruction after the call of the function that this is inlined into.
 ASHLAR_INLINE void *ashlar_caller(void) { return __builtin_return_address(0); }
@@ -161,15 +162,15 @@ ASHLAR_INLINE void ashlar_relax(void) {
 #endif
 }
 
-// Operating system. Each returns 0 (or a valid address) on success and the errno value otherwise;
-// the caller's errno is left alone.
-void *ashlar_os_map(void *hint, size_t bytes, int readable, int writable, int *error) ASHLAR_HIDDEN;
+// Operating system. Each returns 0 on success and the errno value otherwise, or an address and null; the caller's errno is
+// left alone.
+void *ashlar_os_map(size_t bytes, bool readable, bool writable) ASHLAR_HIDDEN;
 int ashlar_os_unmap(void *address, size_t bytes) ASHLAR_HIDDEN;
-int ashlar_os_protect(void *address, size_t bytes, int writable) ASHLAR_HIDDEN;
+int ashlar_os_protect(void *address, size_t bytes, bool writable) ASHLAR_HIDDEN;
 int ashlar_os_purge(void *address, size_t bytes) ASHLAR_HIDDEN;
 int ashlar_os_forbid(void *address, size_t bytes) ASHLAR_HIDDEN;
 int ashlar_os_huge_pages(void *address, size_t bytes) ASHLAR_HIDDEN;
-void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, int *error) ASHLAR_HIDDEN;
+void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes) ASHLAR_HIDDEN;
 // On which nodes of memory pages are to lie, and do lie. Nodes are bits of ASHLAR_NODE_WORDS words.
 #define ASHLAR_NODE_WORDS 16
 int ashlar_os_set_placement(void *address, size_t bytes, int mode, const unsigned long *nodes) ASHLAR_HIDDEN;
