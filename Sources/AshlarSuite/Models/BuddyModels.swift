@@ -135,16 +135,19 @@ extension Model {
     },
     Model("merge-queue-full", "merge queue: a full one is merged in place, and nothing is dropped", threads: 2) {
       buddy(queueCapacity: 2, { state in
-        for thread in [1, 1, 2, 3] { try state.take(thread, order: 0) }
-        // Into the hot slot, so that each that follows pushes one into the queue.
-        try state.giveBack(3)
-      }, [.giveBack(1), .giveBack(1)], [.giveBack(2)])
+        for thread in [2, 3, 3, 3] { try state.take(thread, order: 0) }
+        // One lies in the hot slot, and two in the queue, since there is a worker: it is full.
+        state.buddy.becomeWorker()
+        for _ in 0..<3 { try state.giveBack(3) }
+        state.buddy.resign()
+      }, [.take(1, order: 1)], [.giveBack(2)])
     },
     Model("merge-worker", "merge worker: one at a time, and what is pushed while it stops is merged later", threads: 2) {
       buddy(queueCapacity: 2, { state in
-        for thread in [1, 2, 1, 2] { try state.take(thread, order: 0) }
-        try state.giveBack(1)
-      }, [.giveBack(1)], [.giveBack(2), .take(2, order: 1)])
+        for thread in [1, 2, 3, 0] { try state.take(thread, order: 0) }
+        // Into the hot slot, so that each that follows pushes one into the queue.
+        try state.giveBack(3)
+      }, [.giveBack(1)], [.giveBack(2)])
     },
     Model("merge-three-threads", "merge worker: three threads free, one allocates", threads: 3) {
       buddy(queueCapacity: 2, { state in for thread in [1, 2, 3] { try state.take(thread, order: 0) } },
@@ -156,7 +159,8 @@ extension Model {
         try state.giveBack(1)
       }, [.purge(all: true)], [.take(2, order: 0, required: true), .giveBack(2)])
     },
-    Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2) {
+    // With three preemptions there are more than 300,000 executions: each thread gathers, and sweeps twice.
+    Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2, bound: 2) {
       // The delay is halved until it is over: once.
       buddy(cap: 0, delay: 1, { state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [.giveBack(1)], [.giveBack(2)])
     },
