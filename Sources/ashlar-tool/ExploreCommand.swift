@@ -45,8 +45,18 @@ struct ExploreCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Take away what a line acquires or releases, as in 'TaggedStack.swift:59:release'.", valueName: "line"))
   var weaken: String?
 
+  @Flag(
+    help: """
+      Let one relaxed load of each execution return a store of its own future, in all models. For the lower layers: code that
+      asserts, or follows what it loads as an address, may crash on values that never come.
+      """)
+  var loadBuffering = false
+
   @Flag(help: "Weaken every ordering in turn: each must make a model fail.")
   var orderings = false
+
+  @Flag(help: "Print the tables of docs/models.md; scripts/models puts them there.")
+  var table = false
 
   @Option(help: ArgumentHelp("Stop a model's search after this many seconds; said where it happens.", valueName: "seconds"))
   var limit: Double?
@@ -70,7 +80,8 @@ struct ExploreCommand: ParsableCommand {
   }
 
   private func plan(for model: Model) throws -> Plan {
-    var plan = short ? Plan.short(for: model) : Plan(try search(for: model))
+    var plan = short ? Plan.short(for: model) : Plan.full(for: model, try search(for: model))
+    if loadBuffering { plan.memory = .loadBuffering }
     plan.secondsLimit = limit ?? .infinity
     if let weaken {
       guard let weakening = Weakening(weaken) else { throw ValidationError("--weaken takes FILE:LINE:acquire or FILE:LINE:release.") }
@@ -113,20 +124,24 @@ struct ExploreCommand: ParsableCommand {
   private func runModels(_ console: Console) throws -> Bool {
     var passed = true
     var total = 0
-    let clock = ContinuousClock()
-    let begin = clock.now
+    var rate = Rate()
+    if table { console.line("| model | threads | preemptions | executions | longest | what it is about |\n|---|---|---|---|---|---|") }
     for model in try selection() {
       let plan = try plan(for: model)
+      var own = Rate()
       let report = model.explore(plan, kept: try kept()) { console.progress("\(model.name) \($0)") }
+      own.add(report)
+      rate.add(report)
       total += report.executions
-      console.line(report.row)
-      if !short { report.limits.forEach { console.line("       stopped at the limit of \($0): not complete") } }
+      console.line(table ? model.tableRow(report) : report.row + own.text.aligned(to: 20))
+      if !short, !table { report.limits.forEach { console.line("       stopped at the limit of \($0): not complete") } }
       if let counterexample = report.counterexample {
         console.line("\(counterexample)\n\nrun it again: \(counterexample.command(model, weaken: weaken))\n")
       }
       if report.counterexample != nil || !(report.isComplete || short || limit != nil) { passed = false }
     }
-    console.line("\(total) executions in \(tenths((clock.now - begin) / .seconds(1))) s")
+    console.line(
+      table ? "\n\(try selection().count) models, \(grouped(total)) executions." : "\(total) executions in \(tenths(rate.seconds)) s of a core\(rate.text)")
     return passed
   }
 
@@ -135,16 +150,21 @@ struct ExploreCommand: ParsableCommand {
     let all = surveys.reduce(into: Set()) { $0.formUnion($1.orderings) }
     let weakenings = all.sorted { ($0.at.file, $0.at.line, $0.half.rawValue) < ($1.at.file, $1.at.line, $1.half.rawValue) }
     var survivors = 0
+    if table { console.line("| ordering | model | executions | failure |\n|---|---|---|---|") }
     for weakening in weakenings {
-      let killer = try firstFailure(surveys.filter { $0.orderings.contains(weakening) }.map(\.model), weakening, console)
-      let excuse = killer == nil ? UnshownOrdering.all.first { $0.isTaken(by: weakening) } : nil
-      if killer == nil, excuse == nil { survivors += 1 }
+      let models = surveys.filter { $0.orderings.contains(weakening) }.map(\.model)
+      guard let killer = try firstFailure(models, weakening, console) else {
+        survivors += 1
+        console.line("SURVIVED " + weakening.description.padded(to: 44) + "by " + models.map(\.name).joined(separator: ", "))
+        continue
+      }
+      let (name, executions) = (killer.model.name, killer.report.executions)
+      let failure = killer.report.counterexample?.failure.kind.rawValue ?? ""
       console.line(
-        (killer != nil ? "killed   " : excuse != nil ? "unshown  " : "SURVIVED ") + weakening.description.padded(to: 44)
-          + (killer.map { "\($0.model.name), \($0.report.executions) executions: \($0.report.counterexample?.failure.kind.rawValue ?? "")" }
-            ?? excuse?.reason ?? "by " + surveys.filter { $0.orderings.contains(weakening) }.map(\.model.name).joined(separator: ", ")))
+        table ? "| \(weakening) | \(name) | \(grouped(executions)) | \(failure) |"
+          : "killed   " + weakening.description.padded(to: 44) + "\(name), \(executions) executions: \(failure)")
     }
-    console.line("\(weakenings.count) orderings weakened, \(survivors) survived")
+    console.line((table ? "\n" : "") + "\(weakenings.count) orderings weakened, \(survivors) survived\(table ? "." : "")")
     return survivors == 0
   }
 
@@ -157,8 +177,9 @@ struct ExploreCommand: ParsableCommand {
     return survey.orderings
   }
 
+  // Where loads see the future more shows, and such models are small: first, for the others would be run in vain to their end.
   private func firstFailure(_ models: [Model], _ weakening: Weakening, _ console: Console) throws -> (model: Model, report: Report)? {
-    for model in models {
+    for model in models.filter({ $0.memory == .loadBuffering }) + models.filter({ $0.memory != .loadBuffering }) {
       var plan = try plan(for: model)
       plan.weakening = weakening
       plan.minimizes = false
@@ -166,6 +187,13 @@ struct ExploreCommand: ParsableCommand {
       if report.counterexample != nil { return (model, report) }
     }
     return nil
+  }
+}
+
+extension Model {
+  fileprivate func tableRow(_ report: Report) -> String {
+    let executions = grouped(report.executions) + (report.isComplete ? "" : report.counterexample == nil ? " PARTLY" : " FAILED")
+    return "| \(name) | \(threads) | \(bound) | \(executions) | \(report.longest) | \(about) |"
   }
 }
 

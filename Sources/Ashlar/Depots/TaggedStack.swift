@@ -14,8 +14,9 @@ package protocol StackLinks {
 /// depth. A swap that succeeds therefore proves that nothing has changed since the pair was read, so the link read
 /// between the two was the right one. Push and pop are O(1) and lock-free; any number of threads may call them.
 ///
-/// Publication: the swap releases, the read of the head acquires. Whoever pops a node sees all that was written to
-/// it before it was pushed.
+/// Publication: the swap of a push releases, and that of a pop hands on what it released; the read of the head acquires.
+/// Whoever pops a node sees all that was written to it before it was pushed. A pop tells nobody of itself: who owns a
+/// node hands it over by releasing, also to one that will push it again, or the read of the link might see that.
 package struct TaggedStack<Memory: SharedMemory, Links: StackLinks> {
   private let head: SharedPair
   private let links: Links
@@ -51,7 +52,7 @@ package struct TaggedStack<Memory: SharedMemory, Links: StackLinks> {
       let below = Memory.load(links.link(of: seen.first))
       let depth = (seen.second & Self.depthMask) &- 1
       guard let found = Memory.compareExchangePair(
-        head, expected: seen, desired: (below, Self.advanced(seen.second, depth: depth)), .acquiringAndReleasing)
+        head, expected: seen, desired: (below, Self.advanced(seen.second, depth: depth)), .acquiring)
       else { return seen.first }
       seen = found
     }

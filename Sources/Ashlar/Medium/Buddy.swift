@@ -121,7 +121,8 @@ package struct Buddy<Memory: SharedMemory> {
 
   // Around whatever takes free memory from one place and puts it, or a part of it, in another.
   private func inTransit<Result>(_ body: () -> Result) -> Result {
-    // Acquires what those have listed whose end it finds counted.
+    // Acquires what those have listed whose end it finds counted, and comes after all that they have looked at: of two
+    // transits of which neither counts the other, one has ended when the other begins.
     Memory.add(Transits.begun &+ 1, to: tables.transits, .acquiring)
     defer { Memory.add(0 &- 1, to: tables.transits, .releasing) }
     return body()
@@ -142,15 +143,16 @@ package struct Buddy<Memory: SharedMemory> {
     let list = list(order)
     while let node = list.pop() {
       let number = Int(bitPattern: node) &- 1
-      let state = Memory.exchange(0, in: tables.word(number), .acquiring)
+      // Releases the pop's look at the link to whoever lists the node again, and finds here that it is off its list.
+      let state = Memory.exchange(0, in: tables.word(number), .acquiringAndReleasing)
       if state & State.free != 0 {
         return Block(
           order: order, index: number &- tables.number(order: order, index: 0), isDirty: state & State.dirty != 0)
       }
     }
     // A block pushed between the failed pop and the clearing would be hidden: look again after it.
-    // Releases the count of this transit too, to who finds the bit gone.
-    Memory.and(~(1 << UInt(order)), into: tables.nonEmpty)
+    // Who counts no other transit need not be told of this: see `inTransit`.
+    Memory.and(~(1 << UInt(order)), into: tables.nonEmpty, .acquiring)
     if !list.isEmpty { Memory.or(1 << UInt(order), into: tables.nonEmpty, .relaxed) }
     return nil
   }
@@ -290,7 +292,8 @@ package struct Buddy<Memory: SharedMemory> {
     let word = tables.word(number)
     var desired = State.free | State.linked | stamp &<< State.stampShift
     if block.isDirty { desired |= State.dirty }
-    if Memory.exchange(desired, in: word, .releasing) & State.linked == 0 {
+    // Acquires what the pop that took the node off its list has read of it.
+    if Memory.exchange(desired, in: word, .acquiringAndReleasing) & State.linked == 0 {
       list(block.order).push(UInt(bitPattern: number &+ 1))
       Memory.or(1 &<< UInt(block.order), into: tables.nonEmpty, .releasing)
     }

@@ -3,11 +3,11 @@ import ScheduleExplorer
 
 extension Model {
   private static func buddy(
-    units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, _ begin: @escaping (LayerState) throws -> Void = { _ in },
-    _ threads: [Action<LayerState>]...
+    units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, delay: UInt = 1_000_000,
+    _ begin: @escaping (LayerState) throws -> Void = { _ in }, _ threads: [Action<LayerState>]...
   ) -> Scenario<LayerState> {
     var scenario = Scenario("buddy") {
-      let state = LayerState(units: units, queueCapacity: queueCapacity, cap: cap)
+      let state = LayerState(units: units, queueCapacity: queueCapacity, cap: cap, delay: delay)
       try begin(state)
       return state
     }
@@ -72,7 +72,9 @@ extension Model {
         [.giveBack(1)], [.giveBack(2)], [.take(3, order: 0), .take(3, order: 0)])
     },
     Model("buddy-split-last", "buddy: what another thread is about to split is waited for", threads: 2) {
-      buddy([.take(1, order: 0, required: true)], [.take(2, order: 0, required: true), .take(2, order: 0, required: true)])
+      // Two of three units are left in one block.
+      buddy({ state in try state.take(3, order: 0) }, [.take(1, order: 0, required: true)],
+        [.take(2, order: 0, required: true), .take(2, order: 0, required: true)])
     },
     Model("purge-merge", "purge: what is swept is not missed by a merge of its buddy", threads: 2) {
       buddy(queueCapacity: 2, { state in
@@ -81,6 +83,17 @@ extension Model {
         // Lists what lies in the hot slot.
         _ = state.buddy.checkInvariants()
       }, [.purge(all: true)], [.giveBack(3), .giveBack(2)])
+    },
+    Model(
+      "buddy-node-again", "buddy: a node that one thread takes off a list is put there again by another", threads: 2, bound: 2,
+      memory: .loadBuffering
+    ) {
+      buddy({ state in
+        for thread in [1, 3, 3, 3] { try state.take(thread, order: 0) }
+        try state.giveBack(1)
+        // Lists what lies in the hot slot.
+        _ = state.buddy.checkInvariants()
+      }, [.take(1, order: 0)], [.purge(all: true)])
     },
     Model("buddy-hidden", "buddy: a block listed while another thread finds the list empty is found", threads: 2) {
       buddy({ state in for _ in 0..<2 { try state.take(3, order: 0) } }, [.take(1, order: 0, required: true)], [.take(2, order: 0, required: true)])
@@ -122,14 +135,19 @@ extension Model {
     },
     Model("merge-queue-full", "merge queue: a full one is merged in place, and nothing is dropped", threads: 2) {
       buddy(queueCapacity: 2, { state in
-        for thread in [1, 1, 2, 2] { try state.take(thread, order: 0) }
-      }, [.giveBack(1), .giveBack(1)], [.giveBack(2), .giveBack(2)])
+        for thread in [2, 3, 3, 3] { try state.take(thread, order: 0) }
+        // One lies in the hot slot, and two in the queue, since there is a worker: it is full.
+        state.buddy.becomeWorker()
+        for _ in 0..<3 { try state.giveBack(3) }
+        state.buddy.resign()
+      }, [.take(1, order: 1)], [.giveBack(2)])
     },
     Model("merge-worker", "merge worker: one at a time, and what is pushed while it stops is merged later", threads: 2) {
       buddy(queueCapacity: 2, { state in
-        for thread in [1, 2, 1, 2] { try state.take(thread, order: 0) }
-        try state.giveBack(1)
-      }, [.giveBack(1), .purge(all: true)], [.giveBack(2), .take(2, order: 1)])
+        for thread in [1, 2, 3, 0] { try state.take(thread, order: 0) }
+        // Into the hot slot, so that each that follows pushes one into the queue.
+        try state.giveBack(3)
+      }, [.giveBack(1)], [.giveBack(2)])
     },
     Model("merge-three-threads", "merge worker: three threads free, one allocates", threads: 3) {
       buddy(queueCapacity: 2, { state in for thread in [1, 2, 3] { try state.take(thread, order: 0) } },
@@ -141,8 +159,10 @@ extension Model {
         try state.giveBack(1)
       }, [.purge(all: true)], [.take(2, order: 0, required: true), .giveBack(2)])
     },
-    Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2) {
-      buddy(cap: 0, { state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [.giveBack(1)], [.giveBack(2)])
+    // With three preemptions there are more than 300,000 executions: each thread gathers, and sweeps twice.
+    Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2, bound: 2) {
+      // The delay is halved until it is over: once.
+      buddy(cap: 0, delay: 1, { state in for thread in [1, 2] { try state.take(thread, order: 0) } }, [.giveBack(1)], [.giveBack(2)])
     },
     Model("purge-oldest-first", "purge: over the cap the longest free goes first, wherever it lies", threads: 1) {
       var scenario = Scenario("buddy") {

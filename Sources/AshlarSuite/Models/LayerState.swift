@@ -78,12 +78,26 @@ final class LayerState: Layers<SteppingMemory> {
       let top = SteppingMemory.loadPair(buddy.tables.head(order: order), .relaxed).first
       try require(top == 0, "blocks of order \(order) are listed, and nobody looks for them")
     }
+    try requireEndingLists()
     for thread in runs.indices { while !runs[thread].isEmpty { try giveBack(thread) } }
     try requireSoundBuddy()
     var free = 0
     buddy.visitListed { order, _ in free += 1 << order }
     let frontier = Int(SteppingMemory.load(buddy.tables.frontier))
     try require(free == frontier, "\(free) of \(frontier) units are free after all came back")
+  }
+
+  /// A node that is put on a list while it is on one leads back to itself, and whoever empties the list has no end.
+  private func requireEndingLists() throws {
+    for order in 0..<BuddyTables.orders {
+      var node = SteppingMemory.loadPair(buddy.tables.head(order: order), .relaxed).first
+      var left = buddy.tables.units
+      while node != 0, left > 0 {
+        node = SteppingMemory.load(buddy.tables.link(Int(node) - 1))
+        left -= 1
+      }
+      try require(node == 0, "the list of order \(order) has no end")
+    }
   }
 
   // MARK: Small blocks

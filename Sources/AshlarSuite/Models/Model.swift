@@ -11,9 +11,15 @@ public struct Model: Sendable {
 
   /// Preemptions up to which it is explored exhaustively: 3 with two threads and 2 with more, unless it says otherwise.
   public let bound: Int
+  /// Release and acquire, as RC11 has them, unless it says otherwise.
+  public let memory: MemoryModel
 
-  init<State>(_ name: String, _ about: String, threads: Int, bound: Int? = nil, _ make: @escaping @Sendable () -> Scenario<State>) {
+  init<State>(
+    _ name: String, _ about: String, threads: Int, bound: Int? = nil, memory: MemoryModel = .releaseAcquire,
+    _ make: @escaping @Sendable () -> Scenario<State>
+  ) {
     self.name = name
+    self.memory = memory
     self.bound = bound ?? (threads <= 2 ? 3 : 2)
     self.about = about
     self.threads = threads
@@ -61,9 +67,16 @@ extension Plan {
   /// Executions of a model in the short form.
   public static var shortExecutions: Int { 600 }
 
+  /// What a model is explored with: up to its bound of preemptions, unless told otherwise.
+  public static func full(for model: Model, _ search: Search? = nil) -> Plan {
+    var plan = Plan(search ?? .exhaustive(preemptions: model.bound))
+    plan.memory = model.memory
+    return plan
+  }
+
   /// The model's bound, stopped after `shortExecutions`.
   public static func short(for model: Model) -> Plan {
-    var plan = Plan(.exhaustive(preemptions: model.bound))
+    var plan = full(for: model)
     plan.executionLimit = shortExecutions
     return plan
   }

@@ -33,6 +33,15 @@ final class Engine {
   @exclusivity(unchecked) var table = CellTable()
   @exclusivity(unchecked) var stores = Pool<Store>(capacity: 1024)
   let candidates = UnsafeMutablePointer<Int32>.allocate(capacity: 256)
+  /// The load that waits for its store, whether there has been one, and whether there can't be a store any more.
+  @exclusivity(unchecked) var futureRead: FutureRead?
+  @exclusivity(unchecked) var hasReadFuture = false
+  @exclusivity(unchecked) var isUnfounded = false
+  /// Memory that was given a name, where loads may see the future.
+  @exclusivity(unchecked) var named: [Range<UInt>] = []
+  /// What failed of an execution before it was known to be one.
+  @exclusivity(unchecked) var failureAhead: Failure?
+  @exclusivity(unchecked) var gathered = GatheredStores()
   /// What fences of sequential order have published, and stores of that order for them.
   @exclusivity(unchecked) var sequence = Clock()
   @exclusivity(unchecked) var sequentialStores = Clock()
@@ -65,6 +74,7 @@ final class Engine {
     self.chooser = chooser
     survey = nil
     recorder = nil
+    gathered = GatheredStores()
   }
 
   deinit {
@@ -100,7 +110,9 @@ final class Engine {
     do {
       let (bodies, check) = try setUp()
       run(bodies)
-      if failure == nil {
+      if futureRead != nil { isUnfounded = true }
+      if let failureAhead { note(failureAhead) }
+      if failure == nil, !isUnfounded {
         recorder?.note(0, "checks the outcome", .none)
         try check()
       }
@@ -117,6 +129,11 @@ final class Engine {
     threadCount = 0
     table.removeAll()
     stores.removeAll()
+    futureRead = nil
+    hasReadFuture = false
+    isUnfounded = false
+    failureAhead = nil
+    named.removeAll(keepingCapacity: true)
     sequence = Clock()
     sequentialStores = Clock()
     released.removeAll(keepingCapacity: true)
@@ -178,7 +195,7 @@ final class Engine {
     goTo(phase == .starting ? 0 : decide())
   }
 
-  private func goTo(_ thread: Int) {
+  func goTo(_ thread: Int) {
     let left = current
     current = thread
     explorer_context_switch(contexts + left, contexts + thread)
@@ -212,7 +229,7 @@ final class Engine {
   }
 
   // The thread to go on with; 0 when all have ended or something has failed.
-  private func decide() -> Int {
+  func decide() -> Int {
     var enabled: UInt8 = 0
     for thread in 1...threadCount where isEnabled(thread) { enabled |= 1 << UInt8(thread) }
     if enabled == 0 {
@@ -285,15 +302,16 @@ final class Engine {
 
   func threadName(_ thread: Int) -> String { thread % Clock.threads == 0 ? "main" : String(UnicodeScalar(UInt8(64 + thread))) }
 
-  private func note(_ error: any Error) {
+  func note(_ error: any Error) {
     if failure == nil { failure = error as? Failure ?? Failure(.violation, "\(error)") }
   }
 
   /// Ends the execution. In a thread this never returns; its stack is dropped as it is.
   func fail(_ failure: Failure) {
+    if phase == .together { recorder?.note(current, "✗ \(failure)", .none) }
+    if phase == .together, futureRead != nil || isUnfounded { failAhead(failure) }
     note(failure)
     guard phase != .alone else { return }
-    recorder?.note(current, "✗ \(failure)", .none)
     while true { goTo(0) }
   }
 }

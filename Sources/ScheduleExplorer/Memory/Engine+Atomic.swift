@@ -11,12 +11,13 @@ extension Engine {
 
   func effective(_ order: Order, _ place: Place) -> Order {
     survey?.note(place, order)
-    guard let weakening, weakening.at.line == place.line, weakening.at.file == place.file.description else { return order }
+    guard let weakening, weakening.covers(place) else { return order }
     return order.without(weakening.half)
   }
 
   /// The history of a cell, begun with what the memory holds if it has none yet.
   private func open(_ index: Int, _ bytes: Int, _ place: Place, isWrite: Bool) {
+    if futureRead != nil { checkFuture(index) }
     checkInUse(index, bytes, place)
     let clock = threads[current].clock
     check(clock, table[index].pointee.plainWrites, index, "writes", isWrite ? "stores to" : "loads", place)
@@ -119,6 +120,12 @@ extension Engine {
     let order = effective(order, place)
     open(index, bytes, place, isWrite: false)
     let latest = table[index].pointee.last
+    if let (value, second) = readFuture(index, order, place) {
+      if !readSets[current].note(Int32(index), table[index].pointee.version) { threads[current].mayProceed = true }
+      tick()
+      recorder?.loadAhead(current, index, self, value, second, order, place)
+      return (value, second)
+    }
     let store = choose(index, floor(index, order)) { isFresh($0, latest) }
     see(store, index)
     let record = stores.base[Int(store)]
@@ -151,6 +158,7 @@ extension Engine {
     var record = record
     record.message.join(message)
     record.seen[current] = now
+    if memory.readsFuture { meetFuture(index, &record) }
     let latest = table[index].pointee.last
     stores.append(record)
     let number = Int32(stores.count - 1)
@@ -212,6 +220,8 @@ extension Engine {
     if isAlone { return }
     if order.isSequential { step(.update, CellTable.fences, isWrite: true, place) }
     let order = effective(order, place)
+    // A load before the fence has its value by then.
+    if order.acquires, futureRead?.thread == current { abandonFuture() }
     if order.acquires { threads[current].clock.join(threads[current].unacquired) }
     if order.isSequential {
       threads[current].clock.join(sequence)

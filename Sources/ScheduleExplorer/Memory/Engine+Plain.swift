@@ -37,6 +37,7 @@ extension Engine {
   }
 
   private func touch(_ index: Int, isWrite: Bool, isRelease: Bool = false, _ place: Place) {
+    if futureRead != nil { checkFuture(index) }
     let cell = table[index]
     let clock = threads[current].clock
     let verb = isRelease ? "gives back" : isWrite ? "writes" : "reads"

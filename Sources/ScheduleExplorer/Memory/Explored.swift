@@ -201,11 +201,12 @@ public enum Explored {
 
   // MARK: Words for a reader
 
-  /// Gives memory a name for tables and messages, of this execution.
+  /// Gives memory a name for tables and messages, of this execution. Only in named memory do loads see the future.
   public static func name(_ name: @autoclosure () -> String, _ memory: UnsafeRawPointer, bytes: Int) {
-    guard let recorder = engine.recorder else { return }
+    let engine = engine
     let start = UInt(bitPattern: memory)
-    recorder.setName(name(), start..<(start + UInt(bytes)))
+    if engine.memory.readsFuture { engine.named.append(start..<(start + UInt(bytes))) }
+    engine.recorder?.setName(name(), start..<(start + UInt(bytes)))
   }
 
   /// Adds a line to the running thread's column.

@@ -10,8 +10,14 @@ public struct MemoryModel: Sendable, Hashable {
   /// reading it can tell the difference.
   public static let releaseAcquireExact = MemoryModel(isWeak: true, storesAnywhere: true)
 
+  /// `releaseAcquire`, and one relaxed load of an execution may return a store that another thread has yet to take: load
+  /// buffering, as C11 has it on paper and ARM64 does it. For exhaustive searches, in memory that has a name; which stores
+  /// there are to be returned is gathered by a first search without.
+  public static let loadBuffering = MemoryModel(isWeak: true, storesAnywhere: false, readsFuture: true)
+
   let isWeak: Bool
   let storesAnywhere: Bool
+  var readsFuture = false
   /// How often a thread may read one store although there is a later one: C11 wants stores to be seen in finite time.
   public var staleReads: UInt8 = 2
 }

@@ -60,6 +60,11 @@ final class Recorder {
     note(thread, "load\(mark(order)) \(name) → \(show((store.value, store.second), bytes))\(isStale ? " (not the latest)" : "")", place)
   }
 
+  func loadAhead(_ thread: Int, _ index: Int, _ engine: Engine, _ value: UInt, _ second: UInt, _ order: Order, _ place: Place) {
+    let (name, bytes) = cell(index, engine)
+    note(thread, "load\(mark(order)) \(name) → \(show((value, second), bytes)) (yet to be stored)", place)
+  }
+
   func store(_ thread: Int, _ index: Int, _ engine: Engine, _ value: UInt, _ second: UInt, _ order: Order, _ place: Place) {
     let (name, bytes) = cell(index, engine)
     note(thread, "store\(mark(order)) \(name) ← \(show((value, second), bytes))", place)

@@ -6,6 +6,8 @@ public struct Report: Sendable, CustomStringConvertible {
   public internal(set) var executions = 0
   /// Executions that were cut short because they repeat others in another order.
   public internal(set) var redundant = 0
+  /// Executions that were none, since a load returned a store that did not come.
+  public internal(set) var unfounded = 0
   /// Steps of all executions.
   public internal(set) var steps = 0
   /// Steps of the longest.
@@ -30,6 +32,7 @@ public struct Report: Sendable, CustomStringConvertible {
   public var description: String {
     var line = "\(name): \(executions) executions, longest \(longest) steps"
     if redundant > 0 { line += ", \(redundant) cut short as redundant" }
+    if unfounded > 0 { line += ", \(unfounded) without the store that a load returned" }
     if isAstray { line += ", NOT AS THE SCHEDULE HAS IT" }
     if !limits.isEmpty { line += ", stopped at the limit of \(limits.joined(separator: " and "))" }
     guard let counterexample else { return line + (isComplete ? ", no failure" : ", no failure so far") }

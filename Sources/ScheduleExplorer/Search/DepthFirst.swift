@@ -107,6 +107,13 @@ final class DepthFirst: Chooser {
     return Int(nodes.base[depth - 1].chosen)
   }
 
+  // After what is there already: most executions need none.
+  func chooseFuture(_ stores: [GatheredStore]) -> (value: UInt, second: UInt)? {
+    guard !isRedundant, !stores.isEmpty else { return nil }
+    let chosen = chooseValue(stores.count + 1)
+    return chosen > 0 && chosen <= stores.count ? (stores[chosen - 1].value, stores[chosen - 1].second) : nil
+  }
+
   // MARK: Dependence
 
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) {

@@ -54,34 +54,45 @@ struct Search<State> {
 
   /// Runs executions until one fails and `goesOn` answers false for it.
   mutating func run(_ goesOn: (Found) -> Bool) {
-    let chooser = makeChooser()
-    let keeper = Keeper(chooser)
+    let keeper = Keeper(makeChooser())
     let engine = workbench?.take(plan, keeper) ?? Engine(plan, keeper)
     defer { workbench?.putBack(engine) }
     engine.survey = survey
     let end = ContinuousClock.now + .seconds(min(plan.secondsLimit, 1e9))
-    var failed = false
+    if plan.memory.readsFuture, isExhaustive {
+      guard run(keeper, engine, end, goesOn) else { return }
+      report.limits.removeAll()
+      engine.gathered.isClosed = true
+      keeper.inner = makeChooser()
+    }
+    if run(keeper, engine, end, goesOn) { report.isComplete = report.limits.isEmpty && (found == nil || isExhaustive) }
+  }
+
+  // False when it is not to go on.
+  private mutating func run(_ keeper: Keeper, _ engine: Engine, _ end: ContinuousClock.Instant, _ goesOn: (Found) -> Bool) -> Bool {
+    let chooser = keeper.inner
+    let begin = report.executions
+    defer { report.isAstray = (chooser as? Replay)?.isAstray == true }
     repeat {
       let failure = Self.execute(scenario, engine)
-      let isRedundant = (chooser as? DepthFirst)?.isRedundant == true
-      if isRedundant { report.redundant += 1 } else { report.count(steps: engine.events) }
-      if let failure {
-        failed = true
+      let isCounted = !engine.isUnfounded && (chooser as? DepthFirst)?.isRedundant != true
+      if isCounted { report.count(steps: engine.events) } else if engine.isUnfounded { report.unfounded += 1 } else { report.redundant += 1 }
+      if let failure, !engine.isUnfounded {
         let found = Found(failure: failure, schedule: keeper.schedule, preemptions: keeper.preemptions, steps: engine.events)
         self.found = found
-        if !goesOn(found) {
-          report.isAstray = (chooser as? Replay)?.isAstray == true
-          return
-        }
+        if !goesOn(found) { return false }
       }
-      if report.executions & 4095 == 0, !isRedundant { progress?(report.executions) }
-      if (report.executions + report.redundant) & 63 == 0, ContinuousClock.now > end {
-        return report.limits.append("\(plan.secondsLimit) s")
+      if report.executions & 4095 == 0, isCounted { progress?(report.executions) }
+      if (report.executions + report.redundant + report.unfounded) & 63 == 0, ContinuousClock.now > end {
+        report.limits.append("\(plan.secondsLimit) s")
+        return true
       }
-      if report.executions >= plan.executionLimit { return report.limits.append("\(plan.executionLimit) executions") }
+      if report.executions - begin >= plan.executionLimit {
+        report.limits.append("\(plan.executionLimit) executions")
+        return true
+      }
     } while goOn(chooser)
-    report.isAstray = (chooser as? Replay)?.isAstray == true
-    report.isComplete = !failed || isExhaustive
+    return true
   }
 
   private var isExhaustive: Bool { if case .exhaustive = plan.search { true } else { false } }

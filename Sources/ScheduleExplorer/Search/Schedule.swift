@@ -1,17 +1,19 @@
 /// The choices of an execution, one after the other, where there was more than one to choose from.
 ///
 /// As text: a letter for the thread that goes next (A is the first), a digit for a store that is not the latest (1 is the
-/// one before it; 0 the latest), and `x12` for the choice before it taken 12 times in all. It replays an execution of the
-/// same scenario, built from the same source.
+/// one before it; 0 the latest), `{7}` for a load that returns 7 before it is stored, and `x12` for the choice before it
+/// taken 12 times in all. It replays an execution of the same scenario, built from the same source.
 public struct Schedule: Sendable, Hashable, CustomStringConvertible {
   enum Choice: Sendable, Hashable {
     case thread(Int)
     case value(Int)
+    case future(UInt, UInt)
 
     var text: String {
       switch self {
       case .thread(let thread): String(UnicodeScalar(UInt8(64 + thread)))
       case .value(let value): value < 10 ? String(value) : "(\(value))"
+      case .future(let value, let second): second == 0 ? "{\(value)}" : "{\(value),\(second)}"
       }
     }
   }
@@ -40,6 +42,13 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
       case UInt8(ascii: "("):
         guard let value = number(), rest.popFirst() == UInt8(ascii: ")") else { return nil }
         choices.append(.value(value))
+      case UInt8(ascii: "{"):
+        let words = rest.prefix { $0 != UInt8(ascii: "}") }.split(separator: UInt8(ascii: ",")).map { UInt(Substring($0)) }
+        guard let end = rest.firstIndex(of: UInt8(ascii: "}")), (1...2).contains(words.count), let value = words[0],
+          let second = words.count == 2 ? words[1] : 0
+        else { return nil }
+        choices.append(.future(value, second))
+        rest = rest[rest.index(after: end)...]
       case UInt8(ascii: "x"):
         guard let last = choices.last, let times = number(), times > 0, times < 1 << 20 else { return nil }
         for _ in 1..<times { choices.append(last) }
@@ -66,7 +75,7 @@ public struct Schedule: Sendable, Hashable, CustomStringConvertible {
 
 /// Hands another chooser's choices on, and keeps them.
 final class Keeper: Chooser {
-  let inner: any Chooser
+  var inner: any Chooser
   @exclusivity(unchecked) private(set) var schedule = Schedule()
   /// Turns to another thread although the running one could have gone on.
   @exclusivity(unchecked) private(set) var preemptions = 0
@@ -90,6 +99,13 @@ final class Keeper: Chooser {
     let value = inner.chooseValue(count)
     schedule.choices.append(.value(value))
     return value
+  }
+
+  // Also where there is nothing to choose from, which who replays it does not know.
+  func chooseFuture(_ stores: [GatheredStore]) -> (value: UInt, second: UInt)? {
+    let found = inner.chooseFuture(stores)
+    schedule.choices.append(found.map { .future($0.value, $0.second) } ?? .value(0))
+    return found
   }
 
   func didStep(_ engine: Engine, _ thread: Int, _ step: Pending) { inner.didStep(engine, thread, step) }
@@ -138,5 +154,16 @@ final class Replay: Chooser {
     if case .value(let value) = schedule.choices[next - 1], value < count { return value }
     isAstray = true
     return 0
+  }
+
+  func chooseFuture(_ stores: [GatheredStore]) -> (value: UInt, second: UInt)? {
+    guard next < schedule.choices.count else { return nil }
+    next += 1
+    switch schedule.choices[next - 1] {
+    case .future(let value, let second): return (value, second)
+    case .value(0): break
+    default: isAstray = true
+    }
+    return nil
   }
 }
