@@ -64,9 +64,9 @@ int ashlar_os_huge_pages(void *address, size_t bytes) {
   return error;
 }
 
-void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes) {
+void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, void *place) {
   int saved = errno;
-  void *moved = mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE);
+  void *moved = mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE | (place ? MREMAP_FIXED : 0), place);
   errno = saved;
   return moved == MAP_FAILED ? NULL : moved;
 }

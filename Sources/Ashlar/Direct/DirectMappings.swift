@@ -103,15 +103,15 @@ package struct DirectMappings<Memory: SharedMemory> {
     return true
   }
 
-  /// Resizes a block, moving it if need be; nil when the system refuses, or when more than a page of alignment is
-  /// asked for or was: the block is then what it was.
+  /// Resizes a block, moving its pages if need be, which nobody copies; it keeps the largest alignment that was ever asked
+  /// for. Nil when the system refuses: the block is then what it was.
   package func resize(_ base: BlockBase, to size: Int, alignment: Int) -> BlockBase? {
     lock.withLock {
       guard var block = table[base.address], let mapped = Self.roundedToPage(size) else { return nil }
       var address = base.address
-      if mapped != block.mapped {
-        guard max(block.alignment, alignment) <= System.pageBytes, let moved = System.remap(base.raw, from: block.mapped, to: mapped)
-        else { return nil }
+      block.alignment = max(block.alignment, alignment)
+      if mapped != block.mapped || !Self.isAligned(base.raw, block.alignment) {
+        guard let moved = remap(base.raw, from: block.mapped, to: mapped, alignment: block.alignment) else { return nil }
         address = UInt(bitPattern: moved)
       }
       unlist(base.address)
@@ -226,6 +226,23 @@ package struct DirectMappings<Memory: SharedMemory> {
 
   private func unmap(_ start: UnsafeMutableRawPointer, upTo end: UnsafeMutableRawPointer) {
     if start != end { Memory.unmap(start, end - start) }
+  }
+
+  private static func isAligned(_ address: UnsafeMutableRawPointer, _ alignment: Int) -> Bool {
+    UInt(bitPattern: address) & UInt(bitPattern: alignment &- 1) == 0
+  }
+
+  // Alignment above a page: the mapping is moved onto one so aligned, unless it shrinks where it is.
+  private func remap(
+    _ address: UnsafeMutableRawPointer, from old: Int, to new: Int, alignment: Int
+  ) -> UnsafeMutableRawPointer? {
+    if alignment <= System.pageBytes || (new < old && Self.isAligned(address, alignment)) {
+      return System.remap(address, from: old, to: new)
+    }
+    guard let place = map(new, alignment: alignment) else { return nil }
+    if let moved = System.remap(address, from: old, to: new, onto: place) { return moved }
+    Memory.unmap(place, new)
+    return nil
   }
 
   /// Whether the table is sound and the counts agree with it.

@@ -29,7 +29,9 @@ extension Heap {
   }
 
   private func resizeInPlace(_ user: UserPointer, _ found: Found, _ request: Request) -> UserPointer? {
-    guard user.address & UInt(bitPattern: request.alignment &- 1) == 0, let placement = request.placement else { return nil }
+    guard let placement = request.placement else { return nil }
+    if case .direct = found.place, case .direct = placement { return resizeMapping(user, request) }
+    guard user.address & UInt(bitPattern: request.alignment &- 1) == 0 else { return nil }
     switch (found.place, placement) {
     case (.small(let held), .small(let wanted)):
       // A block is kept while at least half of it stays in use.
@@ -38,8 +40,6 @@ extension Heap {
       return held == wanted ? user : nil
     case (.medium(order: 0), .small(let wanted)):
       return Self.isRoomy(wanted) ? user : nil
-    case (.direct, .direct):
-      return resizeMapping(user, request)
     default:
       return nil
     }

@@ -104,8 +104,9 @@ package struct Buddy<Memory: SharedMemory> {
   // until nothing was in transit meanwhile.
   package func takeLastResort(_ order: Int) -> Block? {
     while true {
+      // First, and acquiring: what others put into the queue meanwhile, a merge takes listed blocks for.
+      let before = Memory.loadAcquiring(tables.transits)
       gather()
-      let before = Memory.load(tables.transits)
       if let block = takeListed(order) { return block }
       let isAlone = before & Transits.activeMask == 0 && Memory.load(tables.transits) == before &+ Transits.begun
       if isAlone { return nil }
@@ -337,6 +338,15 @@ package struct Buddy<Memory: SharedMemory> {
   /// Gives the memory of blocks back that have been free for long, where a look at that is due. O(1) otherwise.
   package func purgeAged() { if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) } }
 
+  // A dirty block, unless it was taken since. What is claimed is as it was looked at: only the worker lists what came back.
+  private func clean(_ order: Int, _ index: Int, since: UInt) {
+    guard claim(order, index) != nil else { return }
+    let block = Block(order: order, index: index, isDirty: true)
+    let purged = retention.purge(units: block.units)
+    if purged { countDirty(block, -1) }
+    makeFree(Block(order: order, index: index, isDirty: !purged), stamp: since)
+  }
+
   private func sweep(now: UInt, age: UInt, downToCap: Bool) {
     let frontier = Int(bitPattern: Memory.load(tables.frontier))
     for order in 0..<BuddyTables.orders {
@@ -344,12 +354,8 @@ package struct Buddy<Memory: SharedMemory> {
         if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
         let state = Memory.load(word(order, index))
         let since = state &>> State.stampShift
-        // What is claimed is as it was looked at: only the worker lists what came back.
-        guard state & State.free != 0, state & State.dirty != 0, now &- since >= age, claim(order, index) != nil else { continue }
-        let block = Block(order: order, index: index, isDirty: true)
-        let purged = retention.purge(units: block.units)
-        if purged { countDirty(block, -1) }
-        makeFree(Block(order: order, index: index, isDirty: !purged), stamp: since)
+        guard state & State.free != 0, state & State.dirty != 0, now &- since >= age else { continue }
+        inTransit { clean(order, index, since: since) }
       }
     }
   }

@@ -57,9 +57,12 @@ package enum System {
     if SystemFaults.permit() { _ = ashlar_os_huge_pages(address, bytes) }
   }
 
-  /// Resizes a mapping, moving it if need be; nil when the system refuses, the mapping then untouched.
-  package static func remap(_ address: UnsafeMutableRawPointer, from old: Int, to new: Int) -> UnsafeMutableRawPointer? {
-    SystemFaults.permit() ? ashlar_os_remap(address, old, new) : nil
+  /// Resizes a mapping, moving it if need be, onto another that it takes the place of where there is one; nil when the
+  /// system refuses, both then untouched.
+  package static func remap(
+    _ address: UnsafeMutableRawPointer, from old: Int, to new: Int, onto place: UnsafeMutableRawPointer? = nil
+  ) -> UnsafeMutableRawPointer? {
+    SystemFaults.permit() ? ashlar_os_remap(address, old, new, place) : nil
   }
 
   // MARK: Nodes of memory (NUMA)

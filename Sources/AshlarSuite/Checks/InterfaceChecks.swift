@@ -138,6 +138,20 @@ extension Check {
       context.require(resized != nil && taken == 1, "a mapping aligned to \(old) is resized, aligned to \(new), by \(taken) calls")
       pool.deallocate(resized ?? block)
     }
+    // So it is with more than a page, but for the place so aligned that it has to have first.
+    for size in [530 << 20, 521 << 20, 1100 << 20] {
+      let aligned = (0..<3).compactMap { _ in pool.allocateIfPossible(size: 522 << 20, alignment: 4 << 20) }
+      for block in aligned {
+        block.storeBytes(of: 7, toByteOffset: 500 << 20, as: Int.self)
+        let resident = ProcessMemory.resident
+        let moved = try? pool.reallocate(block, size: size, alignment: 16, file: #fileID, line: #line)
+        context.require(moved.map { UInt(bitPattern: $0) % (4 << 20) } == 0, "a mapping resized to \(size) is not aligned any more")
+        context.require(moved?.load(fromByteOffset: 500 << 20, as: Int.self) == 7, "an aligned mapping resized to \(size) has changed")
+        context.require(ProcessMemory.resident - resident < 64 << 20, "an aligned mapping resized to \(size) is copied")
+        pool.deallocate(moved)
+      }
+      context.count(aligned.count)
+    }
     for size in [64, 5000, 100_000] {
       // Of neighbours not all can be aligned by luck.
       let small = (0..<4).compactMap { _ in pool.allocateIfPossible(size: size) }

@@ -53,6 +53,10 @@ private struct Scenario: Sendable {
         oracle.reallocate(0, size: size)
       }
     },
+    Scenario("resizing an aligned mapping") { oracle in
+      oracle.allocate(size: 600 << 20, alignment: 1 << 21)
+      for size in [700 << 20, 550 << 20] where !oracle.live.isEmpty { oracle.reallocate(0, size: size) }
+    },
     Scenario("alignment beyond pages") { oracle in
       for exponent in [13, 17, 21, 30] { oracle.allocate(size: 5000, alignment: 1 << exponent) }
     },

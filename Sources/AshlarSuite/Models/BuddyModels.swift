@@ -55,11 +55,25 @@ extension Model {
     Model("buddy-last-look", "buddy: a look at empty lists is not the last while another thread splits", threads: 2) {
       buddy({ state in
         for _ in 0..<2 { try state.take(3, order: 0) }
-      }, [.take(1, order: 0, required: true)], [Action("take order 0, as a last resort") { state in
-        guard let block = state.buddy.takeLastResort(0) else { throw Failure(.violation, "there is memory for it") }
-        for unit in block.units { state.word(unit: unit)[0] = 2 }
-        state.runs[2].append(block)
-      }])
+      }, [.take(1, order: 0, required: true)], [.takeLastResort(2)])
+    },
+    Model("buddy-purge-last-look", "buddy: memory that a purge has in its hands is found, not taken for exhausted", threads: 2, bound: 2) {
+      buddy({ state in
+        for thread in [1, 3, 3, 3] { try state.take(thread, order: 0) }
+        try state.giveBack(1)
+        // Lists what lies in the hot slot.
+        _ = state.buddy.checkInvariants()
+      }, [.purge(all: true)], [.takeLastResort(2)])
+    },
+    Model(
+      "buddy-merge-last-look", "buddy: a listed block that a merge claims for one queued since is found", threads: 2, bound: 2,
+      memory: .loadBuffering
+    ) {
+      buddy({ state in
+        for thread in [1, 3, 1, 3] { try state.take(thread, order: 0) }
+        try state.giveBack(3)
+        _ = state.buddy.checkInvariants()
+      }, [.giveBack(1), .giveBack(1), .purge(all: false)], [.takeLastResort(2)])
     },
     Model("buddy-displaced", "buddy: a block that a release pushes out of the hot slot is found meanwhile", threads: 2) {
       buddy({ state in

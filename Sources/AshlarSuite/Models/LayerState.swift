@@ -55,6 +55,12 @@ final class LayerState: Layers<SteppingMemory> {
     runs[thread].append(block)
   }
 
+  func takeLastResort(_ thread: Int) throws {
+    guard let block = buddy.takeLastResort(0) else { throw Failure(.violation, "there is memory for it") }
+    for unit in block.units { word(unit: unit)[0] = UInt(thread) }
+    runs[thread].append(block)
+  }
+
   func giveBack(_ thread: Int) throws {
     guard let block = runs[thread].popLast() else { return }
     for unit in block.units { try require(word(unit: unit)[0] == UInt(thread), "a block changed under its owner's hands") }
@@ -132,6 +138,9 @@ final class LayerState: Layers<SteppingMemory> {
 extension Action where State == LayerState {
   static func take(_ thread: Int, order: Int, required: Bool = false) -> Action {
     Action("take order \(order)") { try $0.take(thread, order: order, required: required) }
+  }
+  static func takeLastResort(_ thread: Int) -> Action {
+    Action("take order 0, as a last resort") { try $0.takeLastResort(thread) }
   }
   static func giveBack(_ thread: Int) -> Action { Action("give back") { try $0.giveBack(thread) } }
   static func purge(all: Bool) -> Action { Action("purge") { $0.buddy.purge(all: all) } }
