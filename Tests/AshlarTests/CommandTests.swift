@@ -39,7 +39,7 @@ import Testing
     #expect(result.errors.hasPrefix("Error: ") && result.errors.contains(named))
   }
 
-  @Test func `a finding makes the run fail and says how to repeat it`() throws {
+  @Test(.enabled(if: !isWatched)) func `a finding makes the run fail and says how to repeat it`() throws {
     // The system refuses memory: blocks that a check must get can't be had.
     let result = try run("bash", ["-c", "ulimit -v 400000; exec '\(ashlarProgram)' check --only boundaries --seed 3"])
     #expect(result.code == 1)
@@ -47,7 +47,7 @@ import Testing
     #expect(result.output.contains("repeat with: ashlar check --only boundaries --seed 3"))
   }
 
-  @Test func `results are written as XML and as a page, also by a run that ends early`() throws {
+  @Test(.enabled(if: !isWatched)) func `results are written as XML and as a page, also by a run that ends early`() throws {
     let (junit, html) = (try temporaryFile("", "results.xml"), try temporaryFile("", "results.html"))
     let files = ["--junit", junit, "--html", html]
     #expect(try run(ashlarProgram, ["check", "--only", "levels,bad-input", "--seed", "7"] + files).code == 0)

@@ -5,7 +5,7 @@ import Testing
 @testable import Ashlar
 
 /// Guarded blocks: what is found, when, and what is said of it.
-@Suite struct GuardTests {
+@Suite(.enabled(if: !isWatched, "AddressSanitizer stops damage at the access")) struct GuardTests {
   private func lines(_ result: ExitTest.Result?) -> [String] {
     String(decoding: result?.standardErrorContent ?? [], as: UTF8.self).split(separator: "\n")
       .map { String($0).replacing(#/0x[0-9a-f]+/#, with: "ADDRESS") }
@@ -81,6 +81,23 @@ import Testing
       }
       let block = try PoolAllocator().allocate(size: 40)
       block.storeBytes(of: 1, toByteOffset: 41, as: UInt8.self)
+      PoolAllocator().deallocate(block)
+      precondition(seen.value.pointee == 1)
+    }
+  }
+
+  @Test func `the few bytes behind a sampled block are checked with the whole heap, and reported once`() async {
+    await #expect(processExitsWith: .success) {
+      PoolAllocator.guards = .init(pages: 1)
+      let seen = UncheckedBox(UnsafeMutablePointer<Int>.allocate(capacity: 1))
+      seen.value.initialize(to: 0)
+      PoolAllocator.setFaultHandler { fault in
+        precondition(fault.kind == "overflow" && fault.offset == 41 && fault.operation == "check", "\(fault)")
+        seen.value.pointee += 1
+      }
+      let block = try PoolAllocator().allocate(size: 40)
+      block.storeBytes(of: 1, toByteOffset: 41, as: UInt8.self)
+      precondition(!PoolAllocator().checkInvariants() && PoolAllocator().checkInvariants())
       PoolAllocator().deallocate(block)
       precondition(seen.value.pointee == 1)
     }

@@ -3,9 +3,6 @@ import Foundation
 import Glibc
 import Testing
 
-/// Whether a sanitizer has taken malloc over, so that no other library can.
-private let isWatched = dlsym(nil, "__asan_init") != nil || dlsym(nil, "__tsan_init") != nil
-
 /// Checks of other libraries, on ones that are known to be wrong: each fault is found by the check that is for it.
 @Suite(.enabled(if: !isWatched)) struct LibraryTests {
   /// Compiled once: the C library's allocator, with the fault that BAD_ALLOCATOR names.
