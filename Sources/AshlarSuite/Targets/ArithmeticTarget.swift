@@ -81,7 +81,7 @@ extension FuzzTarget {
 private final class ArithmeticRunner {
   static let slots = 16
   private var budget = MediumBudget()
-  private var held = [(pointer: UnsafeMutableRawPointer, size: UInt, alignment: UInt)?](repeating: nil, count: slots)
+  private var held = [(pointer: UnsafeMutableRawPointer, size: UInt)?](repeating: nil, count: slots)
 
   /// Asks for a block in a slot, which is freed first.
   ///
@@ -100,7 +100,7 @@ private final class ArithmeticRunner {
       ashlarFree(block)
       return "a block for a request that is none"
     }
-    held[slot] = (block, size, alignment)
+    held[slot] = (block, size)
     if error != 0 { return "errno \(error) though there is a block" }
     if UInt(bitPattern: block) % max(alignment, size > 8 ? 16 : 1) != 0 { return "a block at \(block)" }
     if zeroed { for offset in edges(size) where block.load(fromByteOffset: offset, as: UInt8.self) != 0 { return "byte \(offset) is not zero" } }
@@ -109,21 +109,18 @@ private final class ArithmeticRunner {
 
   func resize(_ slot: Int, _ size: UInt?, _ request: (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer?) -> String? {
     guard let old = held[slot] else { return fill(slot, size) { request(nil) } }
-    guard allowsMove(size, old.alignment), allowsMove(old.size, old.alignment) else { return nil }
+    guard allowsMove(size), allowsMove(old.size) else { return nil }
     errno = 0
     guard let block = request(old.pointer) else { return refusal(size, 1, true) ?? read(slot, old.size) }
     guard let size, size <= UInt(Int.max) else { return "a block for a request that is none" }
-    held[slot] = (block, size, old.alignment)
+    held[slot] = (block, size)
     return read(slot, min(old.size, size), as: old.size) ?? write(slot)
   }
 
   private func allows(_ size: UInt?, written: Bool) -> Bool { budget.allows(Int(clamping: size ?? .max), written: written) }
 
-  // A mapping is moved without being copied, unless it is aligned to more than a page. More than there is, is refused.
-  private func allowsMove(_ size: UInt?, _ alignment: UInt) -> Bool {
-    let isMapping = (size ?? .max) > 512 << 20 && (alignment <= 4096 || (size ?? .max) > UInt(Int.max))
-    return isMapping || allows(size, written: true)
-  }
+  // A mapping is moved without being copied.
+  private func allowsMove(_ size: UInt?) -> Bool { (size ?? .max) > 512 << 20 || allows(size, written: true) }
 
   /// Null where the slot is empty: nothing to do.
   func free(_ slot: Int, _ release: (UnsafeMutableRawPointer?, UInt) -> Void = { block, _ in ashlarFree(block) }) -> String? {
