@@ -42,6 +42,12 @@ extension Check {
       ashlarFreeAlignedSized(wrong, 16, 1000)
     }
     context.require(faults.map(\.kind) == ["wrong size", "wrong size"], "sized frees of a smaller block draw \(faults)")
+    let gone = ashlarMalloc(100)
+    ashlarFree(gone)
+    errno = 0
+    var (again, error): (UnsafeMutableRawPointer?, Int32) = (nil, 0)
+    let drawn = FaultRecorder.record { (again, error) = (ashlarRealloc(gone, 200), errno) }
+    context.require(again == nil && error == EINVAL && drawn.count == 1, "what is free is resized: errno \(error), \(drawn)")
     ashlarGuard(1, 0)
     let guarded = ashlarMalloc(50)
     guarded?.storeBytes(of: 7, toByteOffset: 50, as: UInt8.self)

@@ -171,6 +171,9 @@ extension Check {
     typealias Slots = SlotPool<HardwareMemory>
     let limits = [1 << 32, 1 << 32 + 1].map { Slots.Layout(slots: $0, size: 16, alignment: 16) != nil }
     context.require(limits == [true, false], "64 GiB of slots, and more: \(limits)")
+    for size in [Int.max, .max - 14, .max - 63] {
+      context.require(Slots.Layout(slots: 1, size: size, alignment: 64) == nil, "a slot of \(size) bytes is granted")
+    }
     guard let layout = Slots.Layout(slots: 100_000, size: 16, alignment: 16), let records = System.map(layout.recordBytes),
       let objects = System.map(layout.objectBytes)
     else { return context.find("no memory") }

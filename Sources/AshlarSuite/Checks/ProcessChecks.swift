@@ -72,8 +72,10 @@ extension Check {
         if strlen(entry) > strlen(longest.pointee!) { longest = next }
         next += 1
       }
-      guard let place = longest.pointee, strlen(place) > 20 else { return true }
+      guard let place = longest.pointee, strlen(place) > 40 else { return true }
       strcpy(place, "ASHLAR_RETAIN=5M")
+      // An entry is read from its beginning only.
+      strcpy(place + 17, "XASHLAR_DELAY=7")
       variables.pointee = nil
       let switches = Switches.fromEnvironment()
       return switches.retain == 5 << 20 && switches.delay == 1000
