@@ -112,7 +112,9 @@ extension Heap {
     let unit = region.unit(of: base.address)
     for order in 0..<BuddyTables.orders {
       let first = (unit >> order) << order
-      if region.tag(at: region.address(ofUnit: first)) == Tag.free(order: order).live { return (first, order) }
+      let (start, free) = (region.address(ofUnit: first), Tag.free(order: order))
+      let tag = region.tag(at: start)
+      if tag == free.live || (tag == .guarded && guarded.record(at: BlockBase(address: start))?.tag == free) { return (first, order) }
     }
     return nil
   }

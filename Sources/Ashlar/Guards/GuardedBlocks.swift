@@ -41,6 +41,20 @@ package struct GuardedBlocks<Memory: SharedMemory> {
   /// What is known of the block, live or freed, that a user's pointer points at.
   package func record(of user: UserPointer) -> GuardRecord? { lock.withLock { table[user.address] } }
 
+  /// What is known of the block whose memory begins here; for reports. O(blocks).
+  package func record(at base: BlockBase) -> GuardRecord? { first { $0.base == base } }
+
+  private func first(where isMeant: (GuardRecord) -> Bool) -> GuardRecord? {
+    lock.withLock {
+      var found: GuardRecord?
+      table.visit { _, record in
+        if isMeant(record) { found = record }
+        return found == nil
+      }
+      return found
+    }
+  }
+
   /// Makes a live block a freed one. Of any number of threads that try, one has it.
   package func release(_ user: UserPointer, by site: Site) -> Release {
     lock.withLock {
@@ -60,20 +74,9 @@ package struct GuardedBlocks<Memory: SharedMemory> {
 
   /// Forgets every block of a level that is never quarantined, each after `willForget`. O(blocks) each.
   package func forgetAll(_ level: Level, _ willForget: (GuardRecord) -> Void) {
-    while let record = any(level) {
+    while let record = first(where: { $0.level == level }) {
       willForget(record)
       forget(record)
-    }
-  }
-
-  private func any(_ level: Level) -> GuardRecord? {
-    lock.withLock {
-      var found: GuardRecord?
-      table.visit { _, record in
-        if record.level == level { found = record }
-        return found == nil
-      }
-      return found
     }
   }
 

@@ -135,6 +135,15 @@ extension Check {
     }
   }
 
+  // The unit of blocks that are gone becomes a part of a guarded block, which takes the whole region: what lies there is that one's.
+  private static func insideGuarded(_ heap: Heap<HardwareMemory>, _ gone: UnsafeMutableRawPointer, _ context: CheckContext) {
+    heap.setGuards(canaries: 1, pages: 0)
+    guard let guarded = heap.allocate(3 << 20) else { return context.find("no memory") }
+    let faults = FaultRecorder.record { heap.free(gone) }
+    context.require(faults.map(\.state) == ["inside a block"], "the inside of a guarded block is reported as \(faults)")
+    heap.free(guarded)
+  }
+
   static let lateReport = Check(
     "late-report", "a second free in a slab that went back to the pool, when its first page is in another slab"
   ) { context in
@@ -153,6 +162,7 @@ extension Check {
       }
       heap.free(other)
       heap.free(blocks[8])
+      insideGuarded(heap, blocks[1], context)
     }
     context.require(made, "no heap")
   }
