@@ -72,7 +72,7 @@ public struct Hunt: Sendable {
       // What can't end in the time that is left can't tell either.
       if left < 1 || step.seconds > left { continue }
       progress("\(defect.name): \(step.killer)")
-      let usual = max(step.isModel && !step.isShort ? 25 : 10, 4 * step.seconds)
+      let usual = max(step.isModel && !step.isShort ? 45 : 10, 4 * step.seconds)
       let run = try Self.run(program, step.killer, isShort: step.isShort, defect: defect.name, seconds: min(left, usual))
       // How long a model takes in full is not known; a check that is cut short may just be slow.
       let mayHang = usual <= left && (step.isShort || !step.isModel)

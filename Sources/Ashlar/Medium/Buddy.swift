@@ -104,8 +104,9 @@ package struct Buddy<Memory: SharedMemory> {
   // until nothing was in transit meanwhile.
   package func takeLastResort(_ order: Int) -> Block? {
     while true {
-      // First, and acquiring: what others put into the queue meanwhile, a merge takes listed blocks for.
-      let before = Memory.loadAcquiring(tables.transits)
+      // First, by a transit of nothing: for what others queue meanwhile a merge takes listed blocks.
+      let before = beginTransit() &+ Transits.begun
+      endTransit()
       gather()
       if let block = takeListed(order) { return block }
       let isAlone = before & Transits.activeMask == 0 && Memory.load(tables.transits) == before &+ Transits.begun
@@ -122,12 +123,16 @@ package struct Buddy<Memory: SharedMemory> {
 
   // Around whatever takes free memory from one place and puts it, or a part of it, in another.
   private func inTransit<Result>(_ body: () -> Result) -> Result {
-    // Acquires what those have listed whose end it finds counted, and comes after all that they have looked at: of two
-    // transits of which neither counts the other, one has ended when the other begins.
-    Memory.add(Transits.begun &+ 1, to: tables.transits, .acquiring)
-    defer { Memory.add(0 &- 1, to: tables.transits, .releasing) }
+    _ = beginTransit()
+    defer { endTransit() }
     return body()
   }
+
+  // Acquires what those have listed whose end it finds counted, and comes after all that they have looked at: of two
+  // transits of which neither counts the other, one has ended when the other begins. Answers what was counted before.
+  private func beginTransit() -> UInt { Memory.add(Transits.begun &+ 1, to: tables.transits, .acquiring) }
+
+  private func endTransit() { Memory.add(0 &- 1, to: tables.transits, .releasing) }
 
   private func takeListed(_ order: Int) -> Block? {
     inTransit {

@@ -50,7 +50,7 @@ extension Check {
     context.require(again == nil && error == EINVAL && drawn.count == 1, "what is free is resized: errno \(error), \(drawn)")
     ashlarGuard(1, 0)
     let guarded = ashlarMalloc(50)
-    guarded?.storeBytes(of: 7, toByteOffset: 50, as: UInt8.self)
+    if let guarded { guarded.storeBytes(of: ~guarded.load(fromByteOffset: 50, as: UInt8.self), toByteOffset: 50, as: UInt8.self) }
     let damage = FaultRecorder.record { ashlarFree(guarded) }
     let places = [damage.first?.allocated, damage.first?.freed].map { $0?.wholeMatch(of: #/0x[0-9a-f]{6,}/#) != nil }
     context.require(places == [true, true] && damage.map(\.offset) == [50], "damage is said to come from \(damage)")

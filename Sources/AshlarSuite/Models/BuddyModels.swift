@@ -65,10 +65,7 @@ extension Model {
         _ = state.buddy.checkInvariants()
       }, [.purge(all: true)], [.takeLastResort(2)])
     },
-    Model(
-      "buddy-merge-last-look", "buddy: a listed block that a merge claims for one queued since is found", threads: 2, bound: 2,
-      memory: .loadBuffering
-    ) {
+    Model("buddy-merge-last-look", "buddy: a listed block that a merge claims for one queued since is found", threads: 2, bound: 4) {
       buddy({ state in
         for thread in [1, 3, 1, 3] { try state.take(thread, order: 0) }
         try state.giveBack(3)
