@@ -111,10 +111,16 @@ ASHLAR_INLINE uintptr_t ashlar_copied(uintptr_t value) {
   return copy;
 }
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ASHLAR_UNDER_THREAD_SANITIZER
+#endif
+#endif
+
 // Copies aligned words, of which each is read and written whole: several at a time where the machine can, whose vectors are
 // whole in each word that they hold. ThreadSanitizer, which knows nothing of that, sees them one by one.
 ASHLAR_INLINE void ashlar_copy_words(const void *from, void *to, uintptr_t count) {
-#if defined(__has_feature) && __has_feature(thread_sanitizer)
+#if defined(ASHLAR_UNDER_THREAD_SANITIZER)
   for (uintptr_t index = 0; index < count; index++)
     __atomic_store_n((uintptr_t *)to + index, __atomic_load_n((const uintptr_t *)from + index, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 #else
