@@ -137,10 +137,10 @@ package enum HardwareMemory {
     set { ashlar_set_cache(newValue) }
   }
   package static var hasExited: Bool {
-    get { ashlar_exited() != 0 }
-    set { ashlar_set_exited(newValue ? 1 : 0) }
+    get { ashlar_exited() }
+    set { ashlar_set_exited(newValue) }
   }
-  package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { ashlar_watch_thread_exit(cache) != 0 }
+  package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { ashlar_watch_thread_exit(cache) }
   @inline(__always)
   package static var globals: UnsafeMutablePointer<ashlar_globals> { ashlar_the_globals().unsafelyUnwrapped }
   package static var milliseconds: UInt { System.milliseconds }
