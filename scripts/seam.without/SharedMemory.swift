@@ -140,7 +140,7 @@ package enum HardwareMemory {
     get { ashlar_exited() }
     set { ashlar_set_exited(newValue) }
   }
-  package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { ashlar_watch_thread_exit(cache) }
+  package static func watchThreadExit(_ cache: UnsafeMutableRawPointer) -> Bool { ashlar_watch_thread_exit(cache) != 0 }
   @inline(__always)
   package static var globals: UnsafeMutablePointer<ashlar_globals> { ashlar_the_globals().unsafelyUnwrapped }
   package static var milliseconds: UInt { System.milliseconds }
