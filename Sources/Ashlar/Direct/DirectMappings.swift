@@ -79,14 +79,7 @@ package struct DirectMappings<Memory: SharedMemory> {
 
   /// The block whose mapping an address lies in; for reports. O(blocks).
   package func block(around address: UInt) -> Block? {
-    lock.withLock {
-      var found: Block?
-      table.visit { start, block in
-        if address &- start < UInt(bitPattern: block.mapped) { found = block }
-        return found == nil
-      }
-      return found
-    }
+    lock.withLock { table.first { start, block in address &- start < UInt(bitPattern: block.mapped) }?.value }
   }
 
   /// Unlists a block and gives its memory back. False, and no effect, when there is no such block.
@@ -110,7 +103,7 @@ package struct DirectMappings<Memory: SharedMemory> {
       guard var block = table[base.address], let mapped = Self.roundedToPage(size) else { return nil }
       var address = base.address
       block.alignment = max(block.alignment, alignment)
-      if mapped != block.mapped || !Self.isAligned(base.raw, block.alignment) {
+      if mapped != block.mapped || !base.address.isRounded(to: UInt(block.alignment)) {
         guard let moved = remap(base.raw, from: block.mapped, to: mapped, alignment: block.alignment) else { return nil }
         address = UInt(bitPattern: moved)
       }
@@ -148,14 +141,7 @@ package struct DirectMappings<Memory: SharedMemory> {
   }
 
   private func anyHuge() -> BlockBase? {
-    lock.withLock {
-      var found: BlockBase?
-      table.visit { address, block in
-        if block.isHuge { found = BlockBase(address: address) }
-        return found == nil
-      }
-      return found
-    }
+    lock.withLock { table.first { _, block in block.isHuge }.map { BlockBase(address: $0.key) } }
   }
 
   private func list(_ address: UInt, _ block: Block) {
@@ -228,15 +214,11 @@ package struct DirectMappings<Memory: SharedMemory> {
     if start != end { Memory.unmap(start, end - start) }
   }
 
-  private static func isAligned(_ address: UnsafeMutableRawPointer, _ alignment: Int) -> Bool {
-    UInt(bitPattern: address) & UInt(bitPattern: alignment &- 1) == 0
-  }
-
   // Alignment above a page: the mapping is moved onto one so aligned, unless it shrinks where it is.
   private func remap(
     _ address: UnsafeMutableRawPointer, from old: Int, to new: Int, alignment: Int
   ) -> UnsafeMutableRawPointer? {
-    if alignment <= System.pageBytes || (new < old && Self.isAligned(address, alignment)) {
+    if alignment <= System.pageBytes || (new < old && UInt(bitPattern: address).isRounded(to: UInt(alignment))) {
       return System.remap(address, from: old, to: new)
     }
     guard let place = map(new, alignment: alignment) else { return nil }

@@ -31,7 +31,7 @@ extension Heap {
   private func resizeInPlace(_ user: UserPointer, _ found: Found, _ request: Request) -> UserPointer? {
     guard let placement = request.placement else { return nil }
     if case .direct = found.place, case .direct = placement { return resizeMapping(user, request) }
-    guard user.address & UInt(bitPattern: request.alignment &- 1) == 0 else { return nil }
+    guard user.address.isRounded(to: UInt(request.alignment)) else { return nil }
     switch (found.place, placement) {
     case (.small(let held), .small(let wanted)):
       // A block is kept while at least half of it stays in use.

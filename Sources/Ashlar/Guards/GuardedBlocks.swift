@@ -45,14 +45,7 @@ package struct GuardedBlocks<Memory: SharedMemory> {
   package func record(at base: BlockBase) -> GuardRecord? { first { $0.base == base } }
 
   private func first(where isMeant: (GuardRecord) -> Bool) -> GuardRecord? {
-    lock.withLock {
-      var found: GuardRecord?
-      table.visit { _, record in
-        if isMeant(record) { found = record }
-        return found == nil
-      }
-      return found
-    }
+    lock.withLock { table.first { _, record in isMeant(record) }?.value }
   }
 
   /// Makes a live block a freed one. Of any number of threads that try, one has it.

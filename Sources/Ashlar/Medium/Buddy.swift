@@ -157,7 +157,7 @@ package struct Buddy<Memory: SharedMemory> {
       }
     }
     // A block pushed between the failed pop and the clearing would be hidden: look again after it.
-    // Who counts no other transit need not be told of this: see `inTransit`.
+    // Who counts no other transit need not be told of this: see `beginTransit`.
     Memory.and(~(1 << UInt(order)), into: tables.nonEmpty, .acquiring)
     if !list.isEmpty { Memory.or(1 << UInt(order), into: tables.nonEmpty, .relaxed) }
     return nil

@@ -107,6 +107,16 @@ package struct AddressTable<Memory: SharedMemory, Value> {
     }
   }
 
+  /// A key and its record for which `isMeant` holds; nil when there is none. O(capacity).
+  package func first(where isMeant: (UInt, Value) -> Bool) -> (key: UInt, value: Value)? {
+    var found: (key: UInt, value: Value)?
+    visit { key, value in
+      if isMeant(key, value) { found = (key, value) }
+      return found == nil
+    }
+    return found
+  }
+
   /// Whether every record is found under its key, and the count is right.
   package func checkInvariants() -> Bool {
     var found = 0

@@ -15,6 +15,14 @@ extension Model {
     return scenario.checking { try $0.requireWholeBuddy() }
   }
 
+  /// All memory is out but for one unit, which is listed.
+  private static func listOne(_ state: LayerState) throws {
+    for thread in [1, 3, 3, 3] { try state.take(thread, order: 0) }
+    try state.giveBack(1)
+    // Lists what lies in the hot slot.
+    _ = state.buddy.checkInvariants()
+  }
+
   static let buddyModels: [Model] = [
     Model("buddy-pop-split", "buddy: two threads split one free block", threads: 2) {
       buddy({ _ in }, [.take(1, order: 0, required: true)], [.take(2, order: 1, required: true)])
@@ -58,12 +66,7 @@ extension Model {
       }, [.take(1, order: 0, required: true)], [.takeLastResort(2)])
     },
     Model("buddy-purge-last-look", "buddy: memory that a purge has in its hands is found, not taken for exhausted", threads: 2, bound: 2) {
-      buddy({ state in
-        for thread in [1, 3, 3, 3] { try state.take(thread, order: 0) }
-        try state.giveBack(1)
-        // Lists what lies in the hot slot.
-        _ = state.buddy.checkInvariants()
-      }, [.purge(all: true)], [.takeLastResort(2)])
+      buddy(listOne, [.purge(all: true)], [.takeLastResort(2)])
     },
     Model("buddy-merge-last-look", "buddy: a listed block that a merge claims for one queued since is found", threads: 2, bound: 4) {
       buddy({ state in
@@ -99,12 +102,7 @@ extension Model {
       "buddy-node-again", "buddy: a node that one thread takes off a list is put there again by another", threads: 2, bound: 2,
       memory: .loadBuffering
     ) {
-      buddy({ state in
-        for thread in [1, 3, 3, 3] { try state.take(thread, order: 0) }
-        try state.giveBack(1)
-        // Lists what lies in the hot slot.
-        _ = state.buddy.checkInvariants()
-      }, [.take(1, order: 0)], [.purge(all: true)])
+      buddy(listOne, [.take(1, order: 0)], [.purge(all: true)])
     },
     Model("buddy-hidden", "buddy: a block listed while another thread finds the list empty is found", threads: 2) {
       buddy({ state in for _ in 0..<2 { try state.take(3, order: 0) } }, [.take(1, order: 0, required: true)], [.take(2, order: 0, required: true)])

@@ -48,16 +48,19 @@ final class LayerState: Layers<SteppingMemory> {
     guard let block = buddy.allocate(order: order) else {
       return try require(!required, "no block of order \(order), though there is memory for it")
     }
-    for unit in block.units {
-      try require(block.isDirty || word(unit: unit)[0] == 0, "a block said to be clean is not")
-      word(unit: unit)[0] = UInt(thread)
-    }
-    runs[thread].append(block)
+    try own(block, thread)
   }
 
   func takeLastResort(_ thread: Int) throws {
     guard let block = buddy.takeLastResort(0) else { throw Failure(.violation, "there is memory for it") }
-    for unit in block.units { word(unit: unit)[0] = UInt(thread) }
+    try own(block, thread)
+  }
+
+  private func own(_ block: Buddy<SteppingMemory>.Block, _ thread: Int) throws {
+    for unit in block.units {
+      try require(block.isDirty || word(unit: unit)[0] == 0, "a block said to be clean is not")
+      word(unit: unit)[0] = UInt(thread)
+    }
     runs[thread].append(block)
   }
 

@@ -1,3 +1,5 @@
+import Ashlar
+
 /// Something that takes any program of its grammar and says what is wrong with what the allocator made of it.
 ///
 /// One program at a time in a process.
@@ -86,4 +88,13 @@ public struct FuzzTarget: Sendable {
 
   /// Runs a program in the text form.
   public func run(text: String) throws(Grammar.SyntaxError) -> String? { run(try grammar.program(text: text)) }
+}
+
+extension FuzzTarget {
+  /// What is wrong when all blocks of a program should be free: nil where none is counted as live. Reclaims them first.
+  static func blocksLeft() -> String? {
+    let pool = PoolAllocator()
+    pool.reclaim()
+    return pool.statistics().total.liveBlocks == 0 ? nil : "blocks are counted as live at the end"
+  }
 }
