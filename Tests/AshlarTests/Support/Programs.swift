@@ -36,8 +36,15 @@ func run(_ program: String, _ arguments: [String], environment: [String: String]
     errors: try String(contentsOfFile: errors, encoding: .utf8))
 }
 
-func temporaryFile(_ contents: String, _ name: String) throws -> String {
+/// Where this process keeps its files; it goes when the process ends.
+private let temporaryFolder: URL = {
   let folder = FileManager.default.temporaryDirectory.appending(path: "ashlar-tests-\(UUID().uuidString)")
+  atexit { try? FileManager.default.removeItem(at: temporaryFolder) }
+  return folder
+}()
+
+func temporaryFile(_ contents: String, _ name: String) throws -> String {
+  let folder = temporaryFolder.appending(path: UUID().uuidString)
   try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
   let file = folder.appending(path: name)
   try contents.write(to: file, atomically: true, encoding: .utf8)
