@@ -104,8 +104,8 @@ package struct Tracker<Memory: SharedMemory> {
 
   private func add(_ record: Record) -> Bool {
     // One key for a site on a level; sites that are different never share an address and a line.
-    let key = (record.site.address &+ UInt(record.site.line) &* 0x9E37_79B9_7F4A_7C15) &* 4
-      | UInt(record.level.rawValue) | 1 << 63
+    let site = record.site.address &+ UInt(record.site.line) &* 0x9E37_79B9_7F4A_7C15
+    let key = site &* 4 | UInt(record.level.rawValue) | 1 << 63
     let known = groups.update(key) { group in
       group.blocks += 1
       group.bytes += record.size

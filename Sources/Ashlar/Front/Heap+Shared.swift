@@ -86,8 +86,10 @@ extension Heap where Memory == HardwareMemory {
   // Held for a few instructions, or for calls of the system, and none is taken meanwhile: those of the pairs, where they
   // have any (ASHLAR_LOCKED_PAIRS), and of the pending unmaps, which are the process's.
   private func forEachInnermostLock(_ body: (Lock<Memory>) -> Void) {
-    depots.forEachPair { pair in if let lock = HardwareMemory.lock(of: pair) { body(lock) } }
-    buddy.tables.forEachPair { pair in if let lock = HardwareMemory.lock(of: pair) { body(lock) } }
+    #if !_hasAtomicBitWidth(_128) || ASHLAR_LOCKED_PAIRS
+    depots.forEachPair { body(HardwareMemory.lock(of: $0)) }
+    buddy.tables.forEachPair { body(HardwareMemory.lock(of: $0)) }
+    #endif
     body(PendingUnmaps.lock)
   }
 

@@ -85,7 +85,7 @@ public enum NUMA {
     }
   }
 
-  private static func set(_ words: UnsafePointer<UInt>) -> Set<Int> {
+  package static func set(_ words: UnsafePointer<UInt>) -> Set<Int> {
     Set((0..<System.nodeWords * UInt.bitWidth).filter { words[$0 / UInt.bitWidth] & 1 << UInt($0 % UInt.bitWidth) != 0 })
   }
 }

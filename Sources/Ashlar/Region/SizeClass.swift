@@ -15,10 +15,10 @@ package struct SizeClass: Equatable {
   /// The largest size that the small level serves, 1 MiB.
   package static let largest = 1 << 20
 
-  private static let fineLimit = 256
-  private static let mediumLimit = 1024
   private static let fineCount = 16
   private static let mediumCount = 16
+  private static let fineLimit = fineCount &<< 4
+  private static let mediumLimit = fineLimit &<< (mediumCount / 8)
 
   /// The smallest class that holds `size` bytes. `size` is at most `largest`. O(1).
   @inline(__always)

@@ -28,7 +28,7 @@ package struct AddressTable<Memory: SharedMemory, Value> {
   private func next(_ index: Int) -> Int { (index &+ 1) & (capacity &- 1) }
 
   private func find(_ key: UInt) -> Int? {
-    guard capacity > 0, key != 0 else { return nil }
+    guard capacity > 0 else { return nil }
     var index = slot(key)
     while entries[index].key != 0 {
       if entries[index].key == key { return index }
@@ -50,17 +50,17 @@ package struct AddressTable<Memory: SharedMemory, Value> {
   /// Makes sure that one more record fits; false when the system has no memory for a larger table.
   package func makeRoom() -> Bool {
     guard count * 2 >= capacity else { return true }
-    let (old, oldCapacity) = (state[0], capacity)
+    let oldCapacity = capacity
+    let old = oldCapacity > 0 ? entries : nil
     let wanted = oldCapacity == 0 ? 256 : oldCapacity * 2
     let stride = MemoryLayout<Entry>.stride
     guard let memory = Memory.map(wanted * stride) else { return false }
     state[0] = UInt(bitPattern: memory)
     state[1] = UInt(wanted)
     state[2] = 0
-    if let raw = UnsafeMutableRawPointer(bitPattern: old) {
-      let moved = PlainPointer<Memory, Entry>(raw)
-      for index in 0..<oldCapacity where moved[index].key != 0 { insert(moved[index].key, moved[index].value) }
-      Memory.unmap(raw, oldCapacity * stride)
+    if let old {
+      for index in 0..<oldCapacity where old[index].key != 0 { insert(old[index].key, old[index].value) }
+      Memory.unmap(old.raw, oldCapacity * stride)
     }
     return true
   }
@@ -97,7 +97,7 @@ package struct AddressTable<Memory: SharedMemory, Value> {
   /// Takes every record out and gives the table's memory back.
   package func removeAll() {
     if capacity > 0 { Memory.unmap(entries.raw, capacity * MemoryLayout<Entry>.stride) }
-    (state[0], state[1], state[2]) = (0, 0, 0)
+    (state[1], state[2]) = (0, 0)
   }
 
   /// Calls `body` with every key and record until it answers false, in no order. The table must not change meanwhile.

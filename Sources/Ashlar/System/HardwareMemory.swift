@@ -224,18 +224,14 @@ extension HardwareMemory {
       }
     return exchanged ? nil : (original.first, original.second)
   }
-
-  /// The lock that guards a pair; nil where none is needed.
-  package static func lock(of pair: SharedPair) -> Lock<HardwareMemory>? { nil }
 }
 #else
 extension HardwareMemory {
   /// The lock that guards a pair: the 16 bytes behind it, which `SharedPair.bytes` counts in.
-  package static func lock(of pair: SharedPair) -> Lock<HardwareMemory>? { Lock(SharedWord(pair.address + 16)) }
+  package static func lock(of pair: SharedPair) -> Lock<HardwareMemory> { Lock(SharedWord(pair.address + 16)) }
 
   private static func locked<Result>(_ pair: SharedPair, _ body: (UnsafeMutablePointer<UInt>) -> Result) -> Result {
-    let lock = Lock<HardwareMemory>(SharedWord(pair.address + 16))
-    return lock.withLock { body(pair.address.assumingMemoryBound(to: UInt.self)) }
+    lock(of: pair).withLock { body(pair.address.assumingMemoryBound(to: UInt.self)) }
   }
 
   package static func loadPair(_ pair: SharedPair, _ order: MemoryOrder, at line: SourceLine) -> (first: UInt, second: UInt) {

@@ -68,6 +68,11 @@ extension Check {
       context.require(used == (84, 84), "\(used) bytes for ten words and a half")
       context.require(arena.statistics.reservedBytes == 16 << 10, "a first chunk of \(arena.statistics.reservedBytes) bytes")
       for size in [0, 1 << 40] { _ = try SharedArena(chunkSize: size) }
+      // Each chunk is as large as all before it, from 256 B to 1 MiB.
+      let growing = try Arena(chunkSize: 0)
+      for _ in 0..<(10 << 10) { _ = try growing.allocate(size: 1000) }
+      let (grown, reserved) = (growing.statistics.chunks, growing.statistics.reservedBytes)
+      context.require(grown == 20 && reserved < 11 << 20, "10 MiB are in \(grown) chunks of \(reserved) bytes together")
     } catch { context.find("a request by type, or an arena: \(error)") }
     for size in [-1, 1 << 40 + 1] { context.require((try? SharedArena(chunkSize: size)) == nil, "an arena with chunks of \(size) bytes") }
     // Damage is reported by an arena for several threads too.

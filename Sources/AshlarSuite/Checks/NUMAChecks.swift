@@ -174,6 +174,8 @@ extension Check {
     for nodes: Set<Int> in [[], [0], [1], [63], [64], [0, 5, 70, 1023]] {
       let found = NUMA.withNodeWords(nodes) { words in Set((0..<1024).filter { words[$0 / 64] & 1 << UInt($0 % 64) != 0 }) }
       context.require(found == nodes, "the set \(nodes.sorted()) is \(found.sorted())")
+      let read = NUMA.withNodeWords(nodes) { NUMA.set($0) }
+      context.require(read == nodes, "the set \(nodes.sorted()) is read as \(read.sorted())")
       context.count(1)
     }
     let told = NUMA.withNodeWords { words in
