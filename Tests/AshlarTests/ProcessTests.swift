@@ -13,7 +13,7 @@ import Testing
   @Test(arguments: [
     ("ASHLAR_REGION=1G", \Switches.region, 1 << 30), ("ASHLAR_REGION=64M", \Switches.region, 64 << 20),
     ("ASHLAR_REGION=1t", \Switches.region, 1 << 40), ("ASHLAR_CACHE=0", \Switches.cachePercent, 0),
-    ("ASHLAR_DEPOT=16k", \Switches.depot, 16 << 10), ("ASHLAR_RETAIN=0", \Switches.retain, 0),
+    ("ASHLAR_DEPOT=16k", \Switches.depot, 16 << 10), ("ASHLAR_SURPLUS=4M", \Switches.surplus, 4 << 20), ("ASHLAR_RETAIN=0", \Switches.retain, 0),
     ("ASHLAR_DELAY=5", \Switches.delay, 5), ("OTHER=5", \Switches.delay, 1000), ("ASHLAR_DELAYED=5", \Switches.delay, 1000),
   ] as [(String, KeyPath<Switches, Int> & Sendable, Int)])
   func `a switch is read`(entry: String, path: KeyPath<Switches, Int> & Sendable, expected: Int) {

@@ -22,6 +22,7 @@ package struct SharedPair {
   @inline(__always)
   package init(_ address: UnsafeMutableRawPointer) { self.address = address }
   package static var bytes: Int { 64 }
+  package static var usedBytes: Int { 32 }
 
   @inline(__always)
   fileprivate var atomic: UnsafeMutablePointer<Atomic<WordPair>> { address.assumingMemoryBound(to: Atomic<WordPair>.self) }

@@ -1,21 +1,35 @@
 /// The global stacks: one of full magazines for each size class, and one of empty magazines for all.
 ///
+/// A class keeps up to a limit of its own, and above it what is left of a *surplus* that all share, so that a burst of one class
+/// stays at hand. What a class turns out not to need goes home in time: its *working set* is what it keeps (Bonwick and
+/// Adams, Magazines and Vmem, 2001).
+///
 /// Lock-free but for making new magazines. Any number of threads may call.
 package struct Depots<Memory: SharedMemory> {
   package typealias Stack = TaggedStack<Memory, MagazineLinks>
 
   private let heads: UnsafeMutableRawPointer
   private let metadata: MetadataMemory<Memory>
-  /// Bytes of blocks that one class keeps here before magazines go back to the slabs.
-  private let limitBytes: Int
+  private let surplusLimitBytes: Int
 
+  /// Three words beside the head of each stack.
   package static var bytes: Int { (SizeClass.count + 1) * SharedPair.bytes }
 
-  /// `heads` is `bytes` long, 64-byte aligned and zero.
-  package init(heads: UnsafeMutableRawPointer, metadata: MetadataMemory<Memory>, limitBytes: Int) {
+  /// - Parameters:
+  ///   - heads: `bytes` long, 64-byte aligned and zero.
+  ///   - limitBytes: bytes of blocks that each class may keep.
+  ///   - surplusLimitBytes: what all together may keep above that.
+  package init(
+    heads: UnsafeMutableRawPointer, metadata: MetadataMemory<Memory>, limitBytes: Int, surplusLimitBytes: Int
+  ) {
     self.heads = heads
     self.metadata = metadata
-    self.limitBytes = limitBytes
+    self.surplusLimitBytes = surplusLimitBytes
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      let limit = max(limitBytes, 2 * sizeClass.batch * sizeClass.size)
+      Memory.store(UInt(bitPattern: limit), to: word(index, 2))
+    }
   }
 
   private func stack(_ index: Int) -> Stack {
@@ -25,17 +39,52 @@ package struct Depots<Memory: SharedMemory> {
   private func full(_ sizeClass: SizeClass) -> Stack { stack(sizeClass.index) }
   private var empty: Stack { stack(SizeClass.count) }
 
-  /// Blocks in a class's stack, counted beside its head.
-  private func blocks(_ sizeClass: SizeClass) -> SharedWord {
-    SharedWord(heads + sizeClass.index * SharedPair.bytes + 48)
+  // MARK: Counts
+
+  // Beside a head, and beside the head of the empty magazines' stack what all classes share.
+  private func word(_ index: Int, _ number: Int) -> SharedWord {
+    SharedWord(heads + index * SharedPair.bytes + SharedPair.usedBytes + 8 * number)
   }
+  /// Blocks in a class's stack.
+  private func blocks(_ sizeClass: SizeClass) -> SharedWord { word(sizeClass.index, 0) }
+  /// The fewest that there were since the last look.
+  private func fewest(_ sizeClass: SizeClass) -> SharedWord { word(sizeClass.index, 1) }
+  /// What the surplus holds, in bytes of blocks.
+  private var surplus: SharedWord { word(SizeClass.count, 0) }
 
   package func blockCount(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(blocks(sizeClass))) }
+
+  /// Bytes of blocks that lie here above the limits of their classes.
+  package var surplusBytes: Int { Int(bitPattern: Memory.load(surplus)) }
+
+  /// Bytes of blocks that a class may keep here without a share of the surplus: at least two magazines.
+  // Set up once: each look at it would cost a division.
+  package func limit(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(word(sizeClass.index, 2))) }
+
+  private func excess(_ blocks: Int, _ sizeClass: SizeClass) -> Int { max(blocks * sizeClass.size - limit(sizeClass), 0) }
+
+  // Every change is one addition, and the surplus changes by what that addition made of it: the sum is exact in the end.
+  private func count(_ change: Int, _ sizeClass: SizeClass) -> Int {
+    let before = Int(bitPattern: Memory.add(UInt(bitPattern: change), to: blocks(sizeClass), .relaxed))
+    let after = before + change
+    let moved = excess(after, sizeClass) - excess(before, sizeClass)
+    if moved != 0 { Memory.add(UInt(bitPattern: moved), to: surplus, .relaxed) }
+    return after
+  }
+
+  /// Whether so many blocks may come. Threads that ask at the same moment may each put theirs.
+  package func hasRoom(_ coming: Int, _ sizeClass: SizeClass) -> Bool {
+    let count = blockCount(sizeClass)
+    let grown = excess(count + coming, sizeClass) - excess(count, sizeClass)
+    return grown == 0 || surplusBytes + grown <= surplusLimitBytes
+  }
+
+  // MARK: Magazines
 
   /// Puts a full magazine on its class's stack, and gives up its ownership. Answers the depth reached.
   @discardableResult
   package func put(_ magazine: Magazine<Memory>, _ sizeClass: SizeClass) -> Int {
-    Memory.add(UInt(magazine.count), to: blocks(sizeClass), .relaxed)
+    _ = count(magazine.count, sizeClass)
     return full(sizeClass).push(magazine.address)
   }
 
@@ -43,16 +92,10 @@ package struct Depots<Memory: SharedMemory> {
   package func take(_ sizeClass: SizeClass) -> Magazine<Memory>? {
     guard let node = full(sizeClass).pop() else { return nil }
     let magazine = Magazine<Memory>(node)
-    Memory.add(0 &- UInt(magazine.count), to: blocks(sizeClass), .relaxed)
+    let left = UInt(bitPattern: count(-magazine.count, sizeClass))
+    // Two at once may miss the fewer: it is a guess at what comes.
+    if left < Memory.load(fewest(sizeClass)) { Memory.store(left, to: fewest(sizeClass)) }
     return magazine
-  }
-
-  /// Bytes of blocks that a class may keep here: at least two magazines.
-  package func limit(_ sizeClass: SizeClass) -> Int { max(limitBytes, 2 * sizeClass.batch * sizeClass.size) }
-
-  /// Whether one more magazine may come. Threads that ask at the same moment may put one each.
-  package func hasRoom(_ sizeClass: SizeClass) -> Bool {
-    (blockCount(sizeClass) + sizeClass.batch) * sizeClass.size <= limit(sizeClass)
   }
 
   /// An empty magazine that the caller owns; nil when the system has no memory for a new one.
@@ -67,14 +110,24 @@ package struct Depots<Memory: SharedMemory> {
     empty.push(magazine.address)
   }
 
-  /// Sends every block of a class home. Answers one that was freed twice unseen, if there is one.
+  /// Sends the blocks of a class home, or so many of them. Answers one that was freed twice unseen, if there is one.
   @discardableResult
-  package func drain(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) -> TagAddress? {
+  package func drain(_ sizeClass: SizeClass, _ limit: Int = .max, into slabs: SlabClasses<Memory>) -> TagAddress? {
     var twice: TagAddress?
-    while let magazine = take(sizeClass) {
+    var left = limit
+    while left > 0, let magazine = take(sizeClass) {
+      left -= magazine.count
       twice = slabs.giveBack(sizeClass, magazine.count) { magazine[$0] } ?? twice
       discard(magazine)
     }
+    return twice
+  }
+
+  /// Sends home what a class has not needed since the last look: as many blocks as always lay here. Answers one that was
+  /// freed twice unseen, if there is one.
+  package func drainIdle(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) -> TagAddress? {
+    let twice = drain(sizeClass, Int(bitPattern: Memory.load(fewest(sizeClass))), into: slabs)
+    Memory.store(Memory.load(blocks(sizeClass)), to: fewest(sizeClass))
     return twice
   }
 

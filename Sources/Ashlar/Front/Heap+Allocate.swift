@@ -184,9 +184,14 @@ extension Heap {
   /// Brings home what this thread's cache and the global stacks hold, so that units come free.
   func reclaim() {
     if let cache = cacheIfAny() { flushAll(cache) }
+    drainDepots { depots.drain($0, into: $1) }
+  }
+
+  /// Brings home what `body` takes out of each class's stack.
+  func drainDepots(_ body: (SizeClass, SlabClasses<Memory>) -> TagAddress?) {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
-      if let twice = depots.drain(sizeClass, into: slabs) { reportHandedOutTwice(twice, sizeClass) }
+      if let twice = body(sizeClass, slabs) { reportHandedOutTwice(twice, sizeClass) }
     }
   }
 }

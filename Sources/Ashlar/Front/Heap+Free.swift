@@ -52,7 +52,7 @@ extension Heap {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when at least half of what it can bring is in it.
     var twice: TagAddress?
-    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), depots.hasRoom(sizeClass),
+    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), depots.hasRoom(leaving, sizeClass),
       let magazine = cache.takeEmpty(from: depots)
     {
       magazine.fill(leaving, from: bin.slots)

@@ -37,6 +37,7 @@ package struct Heap<Memory: SharedMemory> {
   package var pool: SlabPool<Memory> { parts.pointee.pool }
   package var slabs: SlabClasses<Memory> { parts.pointee.slabs }
   package var depots: Depots<Memory> { parts.pointee.depots }
+  var depotTimer: SweepTimer<Memory> { parts.pointee.depotTimer }
   package var registry: CacheRegistry<Memory> { parts.pointee.registry }
   package var direct: DirectMappings<Memory> { parts.pointee.direct }
   package var tracker: Tracker<Memory> { parts.pointee.tracker }

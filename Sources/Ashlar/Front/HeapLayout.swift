@@ -1,6 +1,6 @@
 /// Where the parts of a heap have their state, as offsets into one piece of memory: each on lines of its own.
 struct HeapLayout<Memory: SharedMemory> {
-  let metadata, mediumRetention, poolRetention, pool, units, slabs, depots: Int
+  let metadata, mediumRetention, poolRetention, pool, units, slabs, depots, depotTimer: Int
   let registry, direct, tracker, policy, guarded, pages, counters: Int
   /// All of it.
   let bytes: Int
@@ -18,6 +18,7 @@ struct HeapLayout<Memory: SharedMemory> {
     units = take(SlabPool<Memory>.tableBytes(units: count))
     slabs = take(SlabClasses<Memory>.bytes)
     depots = take(Depots<Memory>.bytes)
+    depotTimer = take(SweepTimer<Memory>.bytes)
     registry = take(CacheRegistry<Memory>.bytes)
     direct = take(DirectMappings<Memory>.bytes)
     tracker = take(Tracker<Memory>.bytes)

@@ -9,6 +9,8 @@ package struct HeapParts<Memory: SharedMemory> {
   let pool: SlabPool<Memory>
   let slabs: SlabClasses<Memory>
   let depots: Depots<Memory>
+  /// Says when to look for blocks in the depots that nobody needs.
+  let depotTimer: SweepTimer<Memory>
   let registry: CacheRegistry<Memory>
   let direct: DirectMappings<Memory>
   let tracker: Tracker<Memory>
@@ -46,7 +48,9 @@ package struct HeapParts<Memory: SharedMemory> {
       region: region, buddy: buddy, retention: retention(layout.poolRetention), state: memory + layout.pool,
       table: memory + layout.units)
     slabs = SlabClasses(region: region, pool: pool, state: memory + layout.slabs)
-    depots = Depots(heads: memory + layout.depots, metadata: metadata, limitBytes: switches.depot)
+    depots = Depots(
+      heads: memory + layout.depots, metadata: metadata, limitBytes: switches.depot, surplusLimitBytes: switches.surplus)
+    depotTimer = SweepTimer(delay: UInt(switches.delay), state: memory + layout.depotTimer)
     registry = CacheRegistry(state: memory + layout.registry, metadata: metadata)
     direct = DirectMappings(state: memory + layout.direct, hugePages: switches.hugePages)
     tracker = Tracker(state: memory + layout.tracker)

@@ -33,11 +33,17 @@ package struct Buddy<Memory: SharedMemory> {
 
     fileprivate init(packed: UInt) {
       order = Int(bitPattern: (packed &>> 1) & 15)
-      index = Int(bitPattern: packed &>> 6)
+      index = Int(bitPattern: (packed & Packed.blockMask) &>> 6)
       isDirty = packed & 1 != 0
     }
     // Never zero, so that a slot of zero is an empty one.
     fileprivate var packed: UInt { UInt(bitPattern: index) &<< 6 | 32 | UInt(bitPattern: order) &<< 1 | (isDirty ? 1 : 0) }
+  }
+
+  // A block in half a word: a region has less than 2^26 units. In a hot slot the other half is the tick since which it is there.
+  private enum Packed {
+    static var blockMask: UInt { (1 &<< stampShift) &- 1 }
+    static var stampShift: UInt { 32 }
   }
 
   private struct Links: StackLinks {
@@ -199,7 +205,8 @@ package struct Buddy<Memory: SharedMemory> {
   package func release(_ block: Block) {
     if block.isDirty { countDirty(block, 1) }
     inTransit {
-      let displaced = Memory.exchange(block.packed, in: tables.hot(order: block.order))
+      let stamped = retention.now &<< Packed.stampShift | block.packed
+      let displaced = Memory.exchange(stamped, in: tables.hot(order: block.order))
       if displaced != 0 { enqueue(Block(packed: displaced)) }
     }
     if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) }
@@ -332,6 +339,7 @@ package struct Buddy<Memory: SharedMemory> {
     drain()
     let now = retention.now
     var age = all ? 0 : retention.delay
+    coolHot(now: now, age: age)
     sweep(now: now, age: age, downToCap: false)
     while age > 0, retention.isOverCap(dirtyUnits: dirtyUnits) {
       age /= 2
@@ -343,13 +351,29 @@ package struct Buddy<Memory: SharedMemory> {
   /// Gives the memory of blocks back that have been free for long, where a look at that is due. O(1) otherwise.
   package func purgeAged() { if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) } }
 
+  // Lists the blocks, their memory given back, that were freed last of their order and that nobody has asked for since. Not in
+  // transit: who gathers waits for the worker, and what comes into a slot after that is in its release's transit.
+  private func coolHot(now: UInt, age: UInt) {
+    for order in 0..<BuddyTables.orders {
+      let slot = tables.hot(order: order)
+      let found = Memory.load(slot)
+      guard found != 0, now &- (found &>> Packed.stampShift) >= age else { continue }
+      // Acquires what its release has done.
+      if Memory.compareExchange(slot, expected: found, desired: 0, .acquiring) == found { merge(purged(Block(packed: found))) }
+    }
+  }
+
   // A dirty block, unless it was taken since. What is claimed is as it was looked at: only the worker lists what came back.
   private func clean(_ order: Int, _ index: Int, since: UInt) {
     guard claim(order, index) != nil else { return }
-    let block = Block(order: order, index: index, isDirty: true)
-    let purged = retention.purge(units: block.units)
-    if purged { countDirty(block, -1) }
-    makeFree(Block(order: order, index: index, isDirty: !purged), stamp: since)
+    makeFree(purged(Block(order: order, index: index, isDirty: true)), stamp: since)
+  }
+
+  // The block without its memory; as it is where the system refuses.
+  private func purged(_ block: Block) -> Block {
+    guard block.isDirty, retention.purge(units: block.units) else { return block }
+    countDirty(block, -1)
+    return Block(order: block.order, index: block.index, isDirty: false)
   }
 
   private func sweep(now: UInt, age: UInt, downToCap: Bool) {

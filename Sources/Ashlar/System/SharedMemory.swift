@@ -23,6 +23,9 @@ package struct SharedPair {
 
   /// Bytes that a pair takes, a cache line of its own included so that two pairs never share one.
   package static var bytes: Int { CacheLine.bytes }
+
+  /// Of which the pair and what guards it take these, and the rest is free for words that belong to it.
+  package static var usedBytes: Int { 32 }
 }
 
 /// A byte that several threads touch, and only through the seam.

@@ -7,6 +7,7 @@ import CAshlar
 /// | `ASHLAR_REGION`      | address space for small and medium blocks, 4 MiB to 1 TiB | 256 GiB (1 GiB under memcheck) |
 /// | `ASHLAR_CACHE`       | size of the threads' caches, percent of full, 0 to 100    | 100     |
 /// | `ASHLAR_DEPOT`       | bytes a class keeps in its global stack, 0 to 1 GiB       | 1 MiB   |
+/// | `ASHLAR_SURPLUS`     | bytes that all classes keep there above that, 0 to 1 TiB  | 32 MiB  |
 /// | `ASHLAR_RETAIN`      | bytes of freed memory kept on each level, 0 to 1 TiB      | 256 MiB |
 /// | `ASHLAR_DELAY`       | milliseconds that freed memory is kept, 0 to 1000000000   | 1000    |
 /// | `ASHLAR_HUGE_PAGES`  | 1: ask for huge pages for huge blocks, 0: don't           | 1       |
@@ -22,6 +23,7 @@ package struct Switches {
   package var region = 256 << 30
   package var cachePercent = 100
   package var depot = 1 << 20
+  package var surplus = 32 << 20
   package var retain = 256 << 20
   package var delay = 1000
   package var hugePages = true
@@ -73,6 +75,7 @@ package struct Switches {
     set(&region, "ASHLAR_REGION=", entry, 4 << 20, tebibyte)
     set(&cachePercent, "ASHLAR_CACHE=", entry, 0, 100)
     set(&depot, "ASHLAR_DEPOT=", entry, 0, 1 << 30)
+    set(&surplus, "ASHLAR_SURPLUS=", entry, 0, tebibyte)
     set(&retain, "ASHLAR_RETAIN=", entry, 0, tebibyte)
     set(&delay, "ASHLAR_DELAY=", entry, 0, 1_000_000_000)
     set(&hugePages, "ASHLAR_HUGE_PAGES=", entry)

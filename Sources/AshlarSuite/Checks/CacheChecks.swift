@@ -38,10 +38,10 @@ extension Check {
     let size = 128 << 10
     let sizeClass = SizeClass(holding: size)
     pool.trim()
-    let blocks = (0..<40).compactMap { _ in pool.allocateIfPossible(size: size) }
-    guard blocks.count == 40, let heap = ProcessHeap.shared, let cache = heap.cacheOfThread() else {
-      return context.find("no memory")
-    }
+    guard let heap = ProcessHeap.shared, let cache = heap.cacheOfThread() else { return context.find("no heap") }
+    let count = (heap.depots.limit(sizeClass) + heap.switches.surplus) / size + 8
+    let blocks = (0..<count).compactMap { _ in pool.allocateIfPossible(size: size) }
+    guard blocks.count == count else { return context.find("no memory") }
     // Fills the bin and the depot.
     for block in blocks[4...] { pool.deallocate(block) }
     let bin = cache.bin(sizeClass)

@@ -18,7 +18,7 @@ extension Check {
   private static func sizes(_ context: CheckContext) {
     typealias Memory = HardwareMemory
     let inLines: [(String, Int, Int)] = [
-      ("metadata", MetadataMemory<Memory>.bytes, 1), ("retention", Retention<Memory>.bytes, 1), ("pool", SlabPool<Memory>.stateBytes, 2),
+      ("metadata", MetadataMemory<Memory>.bytes, 1), ("pool", SlabPool<Memory>.stateBytes, 2),
       ("slab classes", SlabClasses<Memory>.bytes, SizeClass.count), ("depots", Depots<Memory>.bytes, SizeClass.count + 1),
       ("registry", CacheRegistry<Memory>.bytes, 1), ("tracker", Tracker<Memory>.bytes, 2), ("guard policy", GuardPolicy<Memory>.bytes, 1),
       ("guard pages", GuardPages<Memory>.bytes, 1), ("an arena", BumpChunks<Memory>.bytes, 1), ("a pair", SharedPair.bytes, 1),
@@ -26,7 +26,7 @@ extension Check {
     ]
     for (name, bytes, lines) in inLines { context.require(bytes == 64 * lines, "\(name): \(bytes) bytes, not \(lines) lines") }
     let inWords: [(String, Int, Int)] = [
-      ("table", AddressTable<Memory, Int>.bytes, 3), ("mappings", DirectMappings<Memory>.bytes, 11 + 128),
+      ("table", AddressTable<Memory, Int>.bytes, 3), ("retention", Retention<Memory>.bytes, 1), ("timer", SweepTimer<Memory>.bytes, 1), ("mappings", DirectMappings<Memory>.bytes, 11 + 128),
       ("guarded blocks", GuardedBlocks<Memory>.bytes, 8 + 128), ("counters", HeapCounters<Memory>.bytes, 2 * 10 + SizeClass.count),
       ("merge queue", MergeQueue<Memory>.bytes(capacity: 8), 16 + 2 * 8),
     ]

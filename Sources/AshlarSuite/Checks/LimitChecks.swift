@@ -28,20 +28,68 @@ extension Check {
     }
   }
 
-  static let depotLimit = Check("depot-limit", "what one class keeps in its global stack: 1 MiB, or two magazines") { context in
+  static let depotLimit = Check(
+    "depot-limit", "what the global stacks keep: of each class 1 MiB or two magazines, and of all together 32 MiB above that"
+  ) { context in
     let pool = PoolAllocator()
-    guard let heap = ProcessHeap.shared else { return context.find("no heap") }
-    for size in [48, 64, 1024, 16 << 10, 112 << 10, 128 << 10, 1 << 20] {
+    guard let depots = ProcessHeap.shared?.depots, let switches = ProcessHeap.shared?.switches else { return context.find("no heap") }
+    func keep(_ size: Int, outOf bytes: Int, _ least: Int, _ most: Int) {
       let sizeClass = SizeClass(holding: size)
-      let blocks = (0..<((8 << 20) / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
+      let blocks = (0..<(bytes / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
       blocks.forEach { pool.deallocate($0) }
-      let kept = heap.depots.blockCount(sizeClass) * size
-      let full = heap.depots.limit(sizeClass)
-      context.require(kept <= full && kept > full - sizeClass.batch * size, "class \(size): \(kept) bytes are kept, not \(full)")
-      context.require(kept <= max(heap.switches.depot, 2 * sizeClass.batch * size), "class \(size): \(kept) bytes are kept")
+      let kept = depots.blockCount(sizeClass) * size
+      context.require(
+        kept <= most && kept > least - sizeClass.batch * size, "class \(size): \(kept) bytes are kept, not \(least) to \(most)")
       context.count(blocks.count)
     }
+    for size in [48, 64, 1024, 16 << 10, 112 << 10, 128 << 10, 1 << 20] {
+      pool.trim()
+      let own = max(switches.depot, 2 * SizeClass(holding: size).batch * size)
+      context.require(depots.surplusBytes == 0, "\(depots.surplusBytes) bytes too many are counted in empty stacks")
+      keep(size, outOf: 12 << 20, 10 << 20, 12 << 20)
+      keep(size, outOf: 48 << 20, own + switches.surplus, own + switches.surplus)
+      // What one class has is not there for another.
+      let other = size == 2048 ? 4096 : 2048
+      keep(other, outOf: 4 << 20, 1 << 20, switches.depot + SizeClass(holding: size).batch * size)
+      context.require(depots.surplusBytes <= switches.surplus, "\(depots.surplusBytes) bytes are kept above the limits")
+    }
     pool.trim()
+  }
+
+  static let idleDepots = Check("idle-depots", "the global stacks: what a class has not needed since the last look goes home, and the rest stays") { context in
+    let layers = OwnLayers(mebibytes: 4)
+    let (depots, sizeClass) = (layers.depots, SizeClass(holding: 16 << 10))
+    func put(_ magazines: Int) {
+      for _ in 0..<magazines {
+        guard let magazine = depots.takeEmpty() else { return context.find("no magazine") }
+        let blocks = layers.blocks(sizeClass, sizeClass.batch)
+        magazine.hold(blocks.count) { layers.tag(blocks[$0]) }
+        depots.put(magazine, sizeClass)
+      }
+    }
+    func use(_ magazines: Int) {
+      let taken = (0..<magazines).compactMap { _ in depots.take(sizeClass) }
+      taken.forEach { depots.put($0, sizeClass) }
+    }
+    func look(_ expected: Int, _ when: String) {
+      context.require(depots.drainIdle(sizeClass, into: layers.slabs) == nil, "a block is said to be freed twice")
+      let kept = depots.blockCount(sizeClass)
+      context.require(kept == expected * sizeClass.batch, "\(when): \(kept) blocks are kept, not \(expected) magazines")
+      context.require(layers.slabs.takenCount(sizeClass) == kept, "\(when): what is not home, and not there?")
+      context.count(1)
+    }
+    put(5)
+    look(5, "just come")
+    use(2)
+    look(2, "two of five were used")
+    use(1)
+    put(1)
+    look(2, "one of two was used, and one came")
+    look(0, "none was used")
+    put(1)
+    look(1, "one came")
+    use(1)
+    look(1, "all were used")
   }
 
   static let metadata = Check("metadata", "records: pieces are apart and zero, and come from mappings of 256 KiB or of their own") { context in

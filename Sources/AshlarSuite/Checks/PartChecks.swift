@@ -95,7 +95,7 @@ extension Check {
       context.require(!kept.isOverCap(dirtyUnits: 8) && kept.isOverCap(dirtyUnits: 9), "the cap of 8 units is not there")
       context.require(kept.isExceeded(dirtyUnits: 9) && !kept.isExceeded(dirtyUnits: 0), "a sweep is due at other times than over the cap")
       // The clock is that of the system, which has run for long.
-      context.require(kept.isExceeded(dirtyUnits: 1) && !kept.isExceeded(dirtyUnits: 1), "a sweep is not due, or twice in half the delay")
+      context.require(kept.isExceeded(dirtyUnits: 1) && !kept.isExceeded(dirtyUnits: 1), "a sweep is not due, or twice in a quarter of the delay")
       let calls = PoolAllocator.systemCallCount
       let region = Region<HardwareMemory>(bytes: 4 << 20, strict: false, unitRecordBytes: { BuddyTables.bytes(units: $0) })
       context.require(PoolAllocator.systemCallCount == calls + 1, "a region takes more than one call of the system")

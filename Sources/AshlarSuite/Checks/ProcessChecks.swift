@@ -8,7 +8,7 @@ extension Check {
     let usual = Switches()
     let defaults = Named.all.map { $0.value(usual) }
     context.require(
-      defaults == [256 << 30, 100, 1 << 20, 256 << 20, 1000, 1, 0, 0, 0, 16 << 20, 0, 0], "the defaults are \(defaults)")
+      defaults == [256 << 30, 100, 1 << 20, 32 << 20, 256 << 20, 1000, 1, 0, 0, 0, 16 << 20, 0, 0], "the defaults are \(defaults)")
     for named in Named.all {
       for value in [named.least, named.least + 1, named.most - 1, named.most, named.least - 1, named.most + 1] {
         let isTaken = value >= named.least && value <= named.most
@@ -33,6 +33,7 @@ extension Check {
       Named(name: "ASHLAR_REGION", least: 4 << 20, most: 1 << 40) { $0.region },
       Named(name: "ASHLAR_CACHE", least: 0, most: 100) { $0.cachePercent },
       Named(name: "ASHLAR_DEPOT", least: 0, most: 1 << 30) { $0.depot },
+      Named(name: "ASHLAR_SURPLUS", least: 0, most: 1 << 40) { $0.surplus },
       Named(name: "ASHLAR_RETAIN", least: 0, most: 1 << 40) { $0.retain },
       Named(name: "ASHLAR_DELAY", least: 0, most: 1_000_000_000) { $0.delay },
       Named(name: "ASHLAR_HUGE_PAGES", least: 0, most: 1) { $0.hugePages ? 1 : 0 },

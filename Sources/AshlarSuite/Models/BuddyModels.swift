@@ -168,6 +168,34 @@ extension Model {
         try state.giveBack(1)
       }, [.purge(all: true)], [.take(2, order: 0, required: true), .giveBack(2)])
     },
+    Model("purge-hot", "purge: the block freed last of its order is given back or had again, and never both", threads: 2) {
+      buddy(delay: 0, { try $0.take(1, order: 0) }, [.giveBack(1)], [.purge(all: false), .take(2, order: 0, required: true)])
+    },
+    Model("purge-hot-last-look", "purge: a hot block that grows old is found meanwhile, not taken for exhausted", threads: 2, bound: 3) {
+      buddy(delay: 0, { state in
+        for thread in [1, 3, 1, 3] { try state.take(thread, order: 0) }
+        try state.giveBack(3)
+        _ = state.buddy.checkInvariants()
+      }, [.giveBack(1), .purge(all: false)], [.takeLastResort(2)])
+    },
+    Model("purge-hot-aged", "purge: the block freed last of its order is given back when it has been free for the delay", threads: 1) {
+      buddy(delay: 1000, { _ in }, [
+        Action("give two back, half a second apart") { state in
+          for order in [1, 0] { try state.take(1, order: order) }
+          let units = state.runs[1].map(\.firstUnit)
+          func kept() -> [Bool] { units.map { state.word(unit: $0)[0] != 0 } }
+          try state.giveBack(1)
+          state.wait(milliseconds: 500)
+          try state.giveBack(1)
+          for (pause, expected) in [(375, [true, true]), (125, [true, false]), (375, [true, false]), (125, [false, false])] as [(UInt, [Bool])] {
+            state.wait(milliseconds: pause)
+            state.buddy.purge(all: false)
+            try require(kept() == expected, "after \(pause) ms more of a delay of a second are kept: \(kept()), not \(expected)")
+          }
+          try require(state.buddy.dirtyUnits == 0, "\(state.buddy.dirtyUnits) units are dirty of which all were given back")
+        },
+      ])
+    },
     // With three preemptions there are more than 300,000 executions: each thread gathers, and sweeps twice.
     Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2, bound: 2) {
       // The delay is halved until it is over: once.

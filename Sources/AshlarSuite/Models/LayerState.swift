@@ -9,8 +9,13 @@ final class LayerState: Layers<SteppingMemory> {
 
   private let process = ModelProcess()
 
-  init(units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, delay: UInt = 1_000_000, depotBytes: Int = 1 << 20) {
-    super.init(units: units, queueCapacity: queueCapacity, cap: cap, delay: delay, depotBytes: depotBytes, memory: process)
+  init(
+    units: Int = 4, queueCapacity: Int = 4, cap: Int = 1 << 40, delay: UInt = 1_000_000, depotBytes: Int = 1 << 20,
+    surplusBytes: Int = 0
+  ) {
+    super.init(
+      units: units, queueCapacity: queueCapacity, cap: cap, delay: delay, depotBytes: depotBytes, surplusBytes: surplusBytes,
+      memory: process)
     let region = region
     Explored.whenOver { region.release() }
     name(tables)

@@ -56,6 +56,7 @@ extension Model {
       let inDepot = state.depots.blockCount(large)
       try require(state.depots.drain(large, into: state.slabs) == nil, "a block in a depot is said to be freed twice")
       try require(state.depots.blockCount(large) == 0, "\(inDepot) blocks counted in the depot, \(state.depots.blockCount(large)) too many")
+      try require(state.depots.surplusBytes == 0, "\(state.depots.surplusBytes) bytes too many counted above the limit")
       try state.requireSoundSlabs(large)
     }
   }
@@ -151,26 +152,33 @@ extension Model {
     Model("refill-drain", "depot: one thread refills while another sends everything home", threads: 2) {
       layers({ state in
         try state.takeBlocks(1, large, 2)
-        for _ in 0..<2 {
-          let magazine = try emptyMagazine(state)
-          let block = state.blocks[1].removeLast()
-          magazine.hold(1) { _ in state.tag(block) }
-          state.depots.put(magazine, large)
-        }
+        for _ in 0..<2 { try putOne(state) }
       }, [.refill(1)], [.drain])
+    },
+    Model("depot-surplus", "depot: what lies above a class's limit is counted once, whoever puts and takes", threads: 2) {
+      // Two blocks are the limit.
+      layers(depotBytes: 0, { state in
+        try state.takeBlocks(1, large, 4)
+        try state.takeBlocks(2, large, 1)
+        for _ in 0..<2 { try putOne(state) }
+      }, [.put(1), .refill(1)], [.put(2), .refill(2)])
     },
     Model("refill-drain-put", "depot: a third thread puts meanwhile", threads: 3) {
       layers({ state in
         try state.takeBlocks(1, large, 1)
         try state.takeBlocks(3, large, 1)
-        let magazine = try emptyMagazine(state)
-        let block = state.blocks[1].removeLast()
-        magazine.hold(1) { _ in state.tag(block) }
-        state.depots.put(magazine, large)
+        try putOne(state)
         for _ in 0..<2 { state.depots.discard(try emptyMagazine(state)) }
       }, [.refill(1)], [.drain], [.put(3)])
     },
   ]
+
+  private static func putOne(_ state: LayerState) throws {
+    let magazine = try emptyMagazine(state)
+    let block = state.blocks[1].removeLast()
+    magazine.hold(1) { _ in state.tag(block) }
+    state.depots.put(magazine, large)
+  }
 
   private static func emptyMagazine(_ state: LayerState) throws -> Magazine<SteppingMemory> {
     // New, however many lie about: so that there is one for each call.

@@ -24,9 +24,10 @@ package class Layers<Memory: SharedMemory> {
   ///   - cap: bytes that stay dirty at most on each level.
   ///   - delay: milliseconds that they do.
   ///   - depotBytes: bytes that a class keeps in its global stack.
+  ///   - surplusBytes: what all classes keep there above that.
   init(
     units: Int, strict: Bool = false, queueCapacity: Int, cap: Int, delay: UInt = 1_000_000, depotBytes: Int = 1 << 20,
-    memory: any StateMemory
+    surplusBytes: Int = 0, memory: any StateMemory
   ) {
     self.memory = memory
     func take(_ bytes: Int, _ name: String = "") -> UnsafeMutableRawPointer { memory.take(bytes, name) }
@@ -44,7 +45,8 @@ package class Layers<Memory: SharedMemory> {
       region: region, buddy: buddy, retention: retention(), state: take(SlabPool<Memory>.stateBytes, "pool"),
       table: take(SlabPool<Memory>.tableBytes(units: region.unitCount), "units"))
     slabs = SlabClasses(region: region, pool: pool, state: take(SlabClasses<Memory>.bytes, "slab classes"))
-    depots = Depots(heads: take(Depots<Memory>.bytes, "depots"), metadata: metadata, limitBytes: depotBytes)
+    depots = Depots(
+      heads: take(Depots<Memory>.bytes, "depots"), metadata: metadata, limitBytes: depotBytes, surplusLimitBytes: surplusBytes)
   }
 
   /// Where the tag of a block lies, by the block's address.
@@ -53,9 +55,13 @@ package class Layers<Memory: SharedMemory> {
 
 /// The layers on this machine's memory, for what calls them directly.
 package final class OwnLayers: Layers<HardwareMemory> {
-  package init(mebibytes: Int, cap: Int = 1 << 40, delay: UInt = 1_000_000, strict: Bool = false, queueCapacity: Int = 256) {
+  package init(
+    mebibytes: Int, cap: Int = 1 << 40, delay: UInt = 1_000_000, strict: Bool = false, queueCapacity: Int = 256,
+    depotBytes: Int = 1 << 20, surplusBytes: Int = 0
+  ) {
     super.init(
-      units: mebibytes, strict: strict, queueCapacity: queueCapacity, cap: cap, delay: delay, memory: OwnMemory())
+      units: mebibytes, strict: strict, queueCapacity: queueCapacity, cap: cap, delay: delay, depotBytes: depotBytes,
+      surplusBytes: surplusBytes, memory: OwnMemory())
   }
 
   deinit { region.release() }

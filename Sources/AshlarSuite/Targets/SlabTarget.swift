@@ -3,7 +3,7 @@ import Ashlar
 // Slabs, magazines and depots against a model that counts every block.
 extension FuzzTarget {
   private enum Request: Int, CaseIterable {
-    case take, giveBack, load, unload, drain, purge, check
+    case take, giveBack, load, unload, drain, purge, check, drainIdle
 
     var verb: Grammar.Verb {
       let sizeClass = Grammar.Parameter.number("class", below: SizeClass.count)
@@ -16,6 +16,7 @@ extension FuzzTarget {
       case .drain: Grammar.Verb("drain", sizeClass)
       case .purge: Grammar.Verb("purge", .flag("all"))
       case .check: Grammar.Verb("check")
+      case .drainIdle: Grammar.Verb("drain-idle", sizeClass)
       }
     }
   }
@@ -34,6 +35,7 @@ extension FuzzTarget {
       case .drain: model.drain(sizeClass)
       case .purge: model.purge(all: step[0] != 0)
       case .check: model.check()
+      case .drainIdle: model.drainIdle(sizeClass)
       }
     }, close: { $0.close() })
 }
@@ -41,17 +43,20 @@ extension FuzzTarget {
 private final class SlabModel {
   // Touching pages takes longer than all the rest.
   private static let units = 8
+  private static let (depotBytes, surplusBytes) = (4 << 10, 64 << 10)
   private let layers: OwnLayers
   // Those of the last program, where all came home: of new ones each page that a program touches is a page fault.
   private nonisolated(unsafe) static var spare: OwnLayers?
   /// Blocks of each class that are out, in the order in which they were had, and those in magazines, last in first out.
   private var held = [Int: [UInt]]()
   private var stacked = [Int: [[UInt]]]()
+  /// The fewest blocks in magazines since the last look at a class.
+  private var fewest = [Int: Int]()
   /// Every block that is not home, and its end: no two may overlap.
   private var ends = [UInt: UInt]()
 
   init() {
-    layers = Self.spare ?? OwnLayers(mebibytes: Self.units, cap: 4 << 20)
+    layers = Self.spare ?? OwnLayers(mebibytes: Self.units, cap: 4 << 20, depotBytes: Self.depotBytes, surplusBytes: Self.surplusBytes)
     Self.spare = nil
   }
 
@@ -103,12 +108,26 @@ private final class SlabModel {
     return countIsRight(sizeClass)
   }
 
+  private func stackedCount(_ sizeClass: SizeClass) -> Int { stacked[sizeClass.index, default: []].reduce(0) { $0 + $1.count } }
+
+  private func excess(_ sizeClass: SizeClass, _ coming: Int = 0) -> Int {
+    let limit = max(Self.depotBytes, 2 * sizeClass.batch * sizeClass.size)
+    return max((stackedCount(sizeClass) + coming) * sizeClass.size - limit, 0)
+  }
+
+  private var surplus: Int { stacked.keys.reduce(0) { $0 + excess(SizeClass(index: $1)) } }
+
   private func countIsRight(_ sizeClass: SizeClass) -> String? {
-    let stacked = stacked[sizeClass.index, default: []].reduce(0) { $0 + $1.count }
+    let stacked = stackedCount(sizeClass)
     let out = held[sizeClass.index, default: []].count + stacked
     let (counted, kept) = (layers.slabs.takenCount(sizeClass), layers.depots.blockCount(sizeClass))
     if counted != out { return "\(counted) blocks are counted as out, \(out) are" }
-    return kept == stacked ? nil : "\(kept) blocks are counted in magazines, \(stacked) are"
+    if kept != stacked { return "\(kept) blocks are counted in magazines, \(stacked) are" }
+    if layers.depots.surplusBytes != surplus { return "\(layers.depots.surplusBytes) bytes are counted above the limits, \(surplus) are" }
+    let coming = sizeClass.batch
+    let (grown, hasRoom) = (excess(sizeClass, coming) - excess(sizeClass), layers.depots.hasRoom(coming, sizeClass))
+    if hasRoom == (grown == 0 || surplus + grown <= Self.surplusBytes) { return nil }
+    return "\(coming) blocks \(hasRoom ? "may" : "may not") come, \(grown) bytes more above the limits"
   }
 
   func load(_ sizeClass: SizeClass, _ count: Int) -> String? {
@@ -128,6 +147,7 @@ private final class SlabModel {
       return stacked[sizeClass.index, default: []].isEmpty ? nil : "a magazine is lost"
     }
     guard let known = stacked[sizeClass.index]?.popLast() else { return "a magazine from nowhere" }
+    noteFewest(sizeClass)
     let blocks = (0..<magazine.count).map { layers.region.block(taggedAt: magazine[$0]).address }
     layers.depots.discard(magazine)
     held[sizeClass.index, default: []] += blocks
@@ -136,13 +156,35 @@ private final class SlabModel {
   }
 
   func drain(_ sizeClass: SizeClass) -> String? {
-    for block in stacked[sizeClass.index, default: []].joined() {
-      if !isWhole(block) { return "block \(hex(block)) changed in a magazine" }
-      ends[block] = nil
+    takeStacked(sizeClass, .max) ?? requireOnce(layers.depots.drain(sizeClass, into: layers.slabs)) ?? countIsRight(sizeClass)
+  }
+
+  func drainIdle(_ sizeClass: SizeClass) -> String? {
+    defer { fewest[sizeClass.index] = stackedCount(sizeClass) }
+    return takeStacked(sizeClass, fewest[sizeClass.index, default: 0])
+      ?? requireOnce(layers.depots.drainIdle(sizeClass, into: layers.slabs)) ?? countIsRight(sizeClass)
+  }
+
+  private func noteFewest(_ sizeClass: SizeClass) {
+    fewest[sizeClass.index] = min(fewest[sizeClass.index, default: 0], stackedCount(sizeClass))
+  }
+
+  // By whole magazines, the last first.
+  private func takeStacked(_ sizeClass: SizeClass, _ limit: Int) -> String? {
+    var left = limit
+    while left > 0, let magazine = stacked[sizeClass.index]?.popLast() {
+      left -= magazine.count
+      for block in magazine {
+        if !isWhole(block) { return "block \(hex(block)) changed in a magazine" }
+        ends[block] = nil
+      }
     }
-    stacked[sizeClass.index] = nil
-    if let twice = layers.depots.drain(sizeClass, into: layers.slabs) { return "block \(hex(layers.region.block(taggedAt: twice).address)) is said to have been home" }
-    return countIsRight(sizeClass)
+    noteFewest(sizeClass)
+    return nil
+  }
+
+  private func requireOnce(_ twice: TagAddress?) -> String? {
+    twice.map { "block \(hex(layers.region.block(taggedAt: $0).address)) is said to have been home" }
   }
 
   func purge(all: Bool) -> String? {
