@@ -156,11 +156,11 @@ extension Model {
       }, [.refill(1)], [.drain])
     },
     Model("depot-surplus", "depot: what lies above a class's limit is counted once, whoever puts and takes", threads: 2) {
-      // Two blocks are the limit.
+      // Two blocks are the limit, and one is there.
       layers(depotBytes: 0, { state in
-        try state.takeBlocks(1, large, 4)
+        try state.takeBlocks(1, large, 2)
         try state.takeBlocks(2, large, 1)
-        for _ in 0..<2 { try putOne(state) }
+        try putOne(state)
       }, [.put(1), .refill(1)], [.put(2), .refill(2)])
     },
     Model("refill-drain-put", "depot: a third thread puts meanwhile", threads: 3) {
