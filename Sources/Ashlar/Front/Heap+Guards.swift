@@ -175,6 +175,6 @@ extension Heap {
     policy.pageInterval = UInt(interval)
     updateRoutes()
     // Other threads arm at their next call that leaves the hot path.
-    if let cache = cacheIfAny(), cache.armedInterval != policy.interval { cache.arm(interval: policy.interval) }
+    cacheIfAny()?.arm(interval: policy.interval)
   }
 }

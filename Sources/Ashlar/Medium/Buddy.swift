@@ -324,17 +324,26 @@ package struct Buddy<Memory: SharedMemory> {
   /// Moves every hot block and every queued one into the lists, merged.
   private func gather() {
     becomeWorker()
+    listHot()
+    drainAndResign()
+  }
+
+  private func listHot() {
     for order in 0..<BuddyTables.orders {
       if let block = takeHot(order) { merge(block) }
     }
-    drainAndResign()
   }
 
   /// Gives the memory of free blocks back to the system: of all, or of those that were free for the delay, and
   /// of the longest free until what is kept fits under the cap.
   package func purge(all: Bool) {
-    if all || retention.isOverCap(dirtyUnits: dirtyUnits) { gather() }
-    guard tryBecomeWorker() else { return }
+    // To give all back, or what is over the cap, is not left to who merges at the moment; what is merely old can wait for the next look.
+    if all || retention.isOverCap(dirtyUnits: dirtyUnits) {
+      becomeWorker()
+      listHot()
+    } else if !tryBecomeWorker() {
+      return
+    }
     // What waits in the queue is in no list, and would never grow old.
     drain()
     let now = retention.now
@@ -383,7 +392,8 @@ package struct Buddy<Memory: SharedMemory> {
         if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
         let state = Memory.load(word(order, index))
         let since = state &>> State.stampShift
-        guard state & State.free != 0, state & State.dirty != 0, now &- since >= age else { continue }
+        // Only what is free says that it is dirty.
+        guard state & State.dirty != 0, now &- since >= age else { continue }
         inTransit { clean(order, index, since: since) }
       }
     }

@@ -7,7 +7,7 @@ public enum Battery {
     .threads, .handOver, .sharedLines, .forks, .threadChurn, .doubleFreeRace, .misuse, .misaligned, .guards, .quarantine,
     .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
     .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .levels, .depotLimit, .idleDepots, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
-    .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardRecords,
+    .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardIntervals, .guardRecords,
     .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .growth, .resizing, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,
     .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse, .poolLimits,

@@ -174,6 +174,20 @@ extension Check {
       levels(direct, context)
     }
     context.require(made, "no heap")
+    for asked in [true, false] {
+      let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20) { $0.hugePages = asked }) { heap in
+        _ = heap.direct.allocate(size: 1, alignment: 1)
+        for (size, calls) in [(1 << 30, 1), ((1 << 30) + 1, asked ? 2 : 1)] {
+          let before = PoolAllocator.systemCallCount
+          guard let block = heap.direct.allocate(size: size, alignment: 1) else { return context.find("no block") }
+          let made = PoolAllocator.systemCallCount - before
+          context.require(made == calls, "\(size) bytes, huge pages \(asked ? "" : "not ")to be asked for: \(made) calls")
+          _ = heap.direct.release(block.base)
+          context.count(1)
+        }
+      }
+      context.require(made, "no heap")
+    }
   }
 
   // An address that is in use again was not given back; those before it still were.

@@ -98,13 +98,19 @@ extension Check {
     }
   }
 
-  // Whether a child that does it is ended by the system.
-  private static func dies(_ act: () -> Bool) -> Bool {
-    let status = Processes.fork(seconds: 10) {
-      for number in [SIGSEGV, SIGBUS] { signal(number, SIG_DFL) }
-      return act()
+  private static func dies(_ act: () -> Bool) -> Bool { Processes.dies(of: [SIGSEGV, SIGBUS], act) }
+
+  static let guardIntervals = Check("guard-intervals", "guards one in so many: what is taken, and that a process which asks for more ends") { context in
+    for (interval, isTaken) in [(0, true), (1_000_000_000, true), (1_000_000_001, false), (-1, false)] {
+      for guards: PoolAllocator.Guards in [.init(canaries: interval), .init(pages: interval)] {
+        let ends = Processes.dies(of: [SIGILL, SIGTRAP]) {
+          PoolAllocator.guards = guards
+          return true
+        }
+        context.require(ends != isTaken, "\(guards): \(isTaken ? "the process ends" : "taken")")
+        context.count(1)
+      }
     }
-    return [SIGSEGV, SIGBUS].contains(status & 127)
   }
 
   static let start = Check("start", "a process that starts with switches set: what is tracked and guarded from the first block on, how much is reserved") {

@@ -168,6 +168,19 @@ extension Model {
         try state.giveBack(1)
       }, [.purge(all: true)], [.take(2, order: 0, required: true), .giveBack(2)])
     },
+    Model("purge-waits", "purge: one that is to give all back waits for who merges", threads: 2) {
+      buddy(queueCapacity: 2, { state in
+        for thread in [3, 0, 1, 1] { try state.take(thread, order: 0) }
+        try state.giveBack(3)
+        // Lists what lies in the hot slot.
+        _ = state.buddy.checkInvariants()
+      }, [.giveBack(1), .giveBack(1)], [
+        Action("purge, look") { state in
+          state.buddy.purge(all: true)
+          try require(state.word(unit: 0)[0] == 0, "memory was free before, and is kept")
+        },
+      ])
+    },
     Model("purge-hot", "purge: the block freed last of its order is given back or had again, and never both", threads: 2) {
       buddy(delay: 0, { try $0.take(1, order: 0) }, [.giveBack(1)], [.purge(all: false), .take(2, order: 0, required: true)])
     },

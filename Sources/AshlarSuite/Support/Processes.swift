@@ -7,6 +7,15 @@ public enum Processes {
     return unsafeBitCast(dlsym(nil, "fork")!, to: Fork.self)
   }()
 
+  /// Whether a child that does it is ended by one of these signals.
+  static func dies(of signals: [Int32], _ act: () -> Bool) -> Bool {
+    let status = fork(seconds: 10) {
+      for number in signals { signal(number, SIG_DFL) }
+      return act()
+    }
+    return signals.contains(status & 127)
+  }
+
   /// Runs `body` in a child, which has the calling thread only and ends with it: 0 for true. Answers the status that
   /// waitpid(2) gave; a child that is not done after `seconds` is ended by SIGALRM.
   ///

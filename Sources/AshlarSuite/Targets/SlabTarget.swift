@@ -203,7 +203,7 @@ private final class SlabModel {
   /// All goes home, and no class keeps a unit.
   func close() -> String? {
     if let failure = check() { return failure }
-    for index in 0..<SizeClass.count {
+    for index in Set(held.keys).union(stacked.keys) {
       let sizeClass = SizeClass(index: index)
       if let failure = drain(sizeClass) ?? giveBack(sizeClass, .max, oldest: true) { return failure }
     }
