@@ -38,7 +38,7 @@ func slowMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 @inline(never)
 @c(internal_ashlar_free)
 func slowFree(_ pointer: UnsafeMutableRawPointer?) {
-  guard pointer != nil, let heap = ProcessHeap.shared else { return }
+  guard let heap = ProcessHeap.shared else { return }
   heap.free(UserPointer(pointer), site: Site(caller: ashlar_caller()))
 }
 

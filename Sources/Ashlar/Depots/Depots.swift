@@ -110,7 +110,7 @@ package struct Depots<Memory: SharedMemory> {
     empty.push(magazine.address)
   }
 
-  /// Sends the blocks of a class home, or so many of them. Answers one that was freed twice unseen, if there is one.
+  /// Sends the blocks of a class home, or so many of them, by whole magazines. Answers one that was freed twice unseen, if there is one.
   @discardableResult
   package func drain(_ sizeClass: SizeClass, _ limit: Int = .max, into slabs: SlabClasses<Memory>) -> TagAddress? {
     var twice: TagAddress?

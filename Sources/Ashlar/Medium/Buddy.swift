@@ -360,13 +360,16 @@ package struct Buddy<Memory: SharedMemory> {
   /// Gives the memory of blocks back that have been free for long, where a look at that is due. O(1) otherwise.
   package func purgeAged() { if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) } }
 
+  // What was freed after `now` was looked at is younger than none.
+  private func isOld(_ since: UInt, now: UInt, age: UInt) -> Bool { age == 0 || Int(bitPattern: now &- since) >= Int(bitPattern: age) }
+
   // Lists the blocks, their memory given back, that were freed last of their order and that nobody has asked for since. Not in
   // transit: who gathers waits for the worker, and what comes into a slot after that is in its release's transit.
   private func coolHot(now: UInt, age: UInt) {
     for order in 0..<BuddyTables.orders {
       let slot = tables.hot(order: order)
       let found = Memory.load(slot)
-      guard found != 0, now &- (found &>> Packed.stampShift) >= age else { continue }
+      guard found != 0, isOld(found &>> Packed.stampShift, now: now, age: age) else { continue }
       // Acquires what its release has done.
       if Memory.compareExchange(slot, expected: found, desired: 0, .acquiring) == found { merge(purged(Block(packed: found))) }
     }
@@ -393,7 +396,7 @@ package struct Buddy<Memory: SharedMemory> {
         let state = Memory.load(word(order, index))
         let since = state &>> State.stampShift
         // Only what is free says that it is dirty.
-        guard state & State.dirty != 0, now &- since >= age else { continue }
+        guard state & State.dirty != 0, isOld(since, now: now, age: age) else { continue }
         inTransit { clean(order, index, since: since) }
       }
     }

@@ -1,4 +1,4 @@
-/// Says when it is time to look again for memory that has been free for long: four times in a delay, each time to one caller.
+/// Says when it is time to look again for memory that has been free for long: up to four times in a delay, each time to one caller.
 ///
 /// There is no thread that watches the clock: whoever calls anyway asks. Any number of threads may.
 package struct SweepTimer<Memory: SharedMemory> {
@@ -26,6 +26,7 @@ package struct SweepTimer<Memory: SharedMemory> {
   package func claim() -> Bool {
     let tick = now
     let last = Memory.load(last)
-    return tick &- last > delay / 4 && Memory.compareExchange(self.last, expected: last, desired: tick, .relaxed) == last
+    // Another thread may have claimed a later tick meanwhile.
+    return Int(bitPattern: tick &- last) > Int(bitPattern: delay / 4) && Memory.compareExchange(self.last, expected: last, desired: tick, .relaxed) == last
   }
 }

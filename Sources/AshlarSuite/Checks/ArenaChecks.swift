@@ -68,6 +68,12 @@ extension Check {
       context.require(used == (84, 84), "\(used) bytes for ten words and a half")
       context.require(arena.statistics.reservedBytes == 16 << 10, "a first chunk of \(arena.statistics.reservedBytes) bytes")
       for size in [0, 1 << 40] { _ = try SharedArena(chunkSize: size) }
+      for count in [-1, .max] {
+        context.require((try? arena.allocate(Int.self, count: count)) == nil, "\(count) words are granted")
+        context.require((try? shared.allocate(Int.self, count: count)) == nil, "\(count) words are granted to one of several threads")
+      }
+      // No bytes, were the product cut off at 64 bits.
+      context.require((try? shared.allocate((Int64, Int16).self, count: .max / 8 + 1)) == nil, "a product that overflows is granted")
       // Each chunk is as large as all before it, from 256 B to 1 MiB.
       let growing = try Arena(chunkSize: 0)
       for _ in 0..<(10 << 10) { _ = try growing.allocate(size: 1000) }

@@ -144,6 +144,15 @@ extension Check {
     heap.free(guarded)
   }
 
+  private static func behindTheLast(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    let sizeClass = SizeClass(holding: 48)
+    // The first of its slab, which 48 does not divide.
+    guard let first = heap.allocate(48) else { return context.find("no memory") }
+    let faults = FaultRecorder.record { heap.free(first + sizeClass.slabBlocks * 48) }
+    context.require(faults.map(\.state) == ["behind the last block of a slab"], "what is left of a slab is reported as \(faults)")
+    heap.free(first)
+  }
+
   static let lateReport = Check(
     "late-report", "a second free in a slab that went back to the pool, when its first page is in another slab"
   ) { context in
@@ -162,6 +171,7 @@ extension Check {
       }
       heap.free(other)
       heap.free(blocks[8])
+      behindTheLast(heap, context)
       insideGuarded(heap, blocks[1], context)
     }
     context.require(made, "no heap")

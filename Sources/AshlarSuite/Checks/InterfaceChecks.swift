@@ -2,9 +2,11 @@ import Ashlar
 import Glibc
 
 extension Check {
-  static let cInterface = Check("c-interface", "free leaves errno alone on every path; valloc and pvalloc; limits") { context in
+  static let cInterface = Check("c-interface", "free leaves errno alone on every path, and so does what is granted; valloc and pvalloc; limits") { context in
     for (size, alignment) in [(100, 16), (2000, 16), (100_000, 16), (2 << 20, 16), (600 << 20, 16), (100, 1 << 17)] {
+      errno = 77
       let blocks = (0..<200).compactMap { _ in ashlarAlignedAlloc(UInt(alignment), UInt(size)) }
+      context.require(errno == 77, "allocating \(size) bytes aligned to \(alignment) set errno to \(errno)")
       errno = 77
       for block in blocks { ashlarFree(block) }
       context.require(errno == 77, "freeing \(size) bytes aligned to \(alignment) set errno to \(errno)")

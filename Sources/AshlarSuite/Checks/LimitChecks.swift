@@ -88,6 +88,16 @@ extension Check {
     look(0, "none was used")
     put(1)
     look(1, "one came")
+    // What another class has above its limit takes nothing from what this one may have.
+    let crowded = OwnLayers(mebibytes: 4, depotBytes: 0)
+    for _ in 0..<3 {
+      guard let magazine = crowded.depots.takeEmpty() else { return context.find("no magazine") }
+      let blocks = crowded.blocks(sizeClass, sizeClass.batch)
+      magazine.hold(blocks.count) { crowded.tag(blocks[$0]) }
+      crowded.depots.put(magazine, sizeClass)
+    }
+    context.require(crowded.depots.surplusBytes > 0 && !crowded.depots.hasRoom(1, sizeClass), "there is room above the limit")
+    context.require(crowded.depots.hasRoom(1, SizeClass(holding: 64)), "a class has no room below its limit")
     use(1)
     look(1, "all were used")
   }
