@@ -12,7 +12,7 @@ package struct Depots<Memory: SharedMemory> {
   private let metadata: MetadataMemory<Memory>
   private let surplusLimitBytes: Int
 
-  /// Three words beside the head of each stack.
+  /// The head of each stack, and beside it its counts.
   package static var bytes: Int { (SizeClass.count + 1) * SharedPair.bytes }
 
   /// - Parameters:

@@ -348,8 +348,9 @@ package struct Buddy<Memory: SharedMemory> {
     drain()
     let now = retention.now
     var age = all ? 0 : retention.delay
-    coolHot(now: now, age: age)
+    // First what is listed: a block that came out of a hot slot would be merged with it, and both would be young again.
     sweep(now: now, age: age, downToCap: false)
+    coolHot(now: now, age: age)
     while age > 0, retention.isOverCap(dirtyUnits: dirtyUnits) {
       age /= 2
       sweep(now: now, age: age, downToCap: true)

@@ -39,8 +39,7 @@ public final class NUMAAllocator: BlockAllocator, CustomStringConvertible {
   }
 
   private static func place(_ address: UnsafeMutableRawPointer, _ bytes: Int, _ policy: NUMAPolicy) -> Bool {
-    if policy == .local { return System.setPlacement(address, bytes, mode: policy.mode, nodes: nil) }
-    return NUMA.withNodeWords(policy.nodes) { System.setPlacement(address, bytes, mode: policy.mode, nodes: $0) }
+    NUMA.withNodeWords(policy.nodes) { System.setPlacement(address, bytes, mode: policy.mode, nodes: $0) }
   }
 
   /// The policy in words, and whether it makes a difference on this machine.

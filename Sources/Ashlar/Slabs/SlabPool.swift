@@ -216,14 +216,15 @@ package struct SlabPool<Memory: SharedMemory> {
     var left = pages
     while left != 0 {
       let first = left.trailingZeroBitCount
-      let length = (~(left >> UInt16(first))).trailingZeroBitCount
+      // What is added at the foot of a run is carried over it.
+      let others = left & (left &+ 1 << UInt16(first))
+      let run = left & ~others
       let start = unit * RegionLayout.pagesPerUnit + first
-      let mask = UInt16(truncatingIfNeeded: ((1 << length) - 1) << first)
-      if region.purge(pages: start..<(start + length)) {
-        units[unit].dirty &= ~mask
-        dirtyPages -= length
+      if region.purge(pages: start..<(start + run.nonzeroBitCount)) {
+        units[unit].dirty &= ~run
+        dirtyPages -= run.nonzeroBitCount
       }
-      left &= ~mask
+      left = others
     }
   }
 

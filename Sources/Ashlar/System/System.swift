@@ -72,7 +72,7 @@ package enum System {
 
   /// Says on which nodes whole pages are to lie that have not been touched; `nodes` is nil for a mode that needs none.
   package static func setPlacement(
-    _ address: UnsafeMutableRawPointer, _ bytes: Int, mode: Int32, nodes: UnsafePointer<UInt>?
+    _ address: UnsafeMutableRawPointer, _ bytes: Int, mode: Int32, nodes: UnsafePointer<UInt>
   ) -> Bool {
     SystemFaults.permit() && ashlar_os_set_placement(address, bytes, mode, nodes) == 0
   }

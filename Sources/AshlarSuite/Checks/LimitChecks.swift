@@ -42,7 +42,7 @@ extension Check {
         kept <= most && kept > least - sizeClass.batch * size, "class \(size): \(kept) bytes are kept, not \(least) to \(most)")
       context.count(blocks.count)
     }
-    for size in [48, 64, 1024, 16 << 10, 112 << 10, 128 << 10, 1 << 20] {
+    for size in [48, 64, 1024, 2048, 16 << 10, 112 << 10, 128 << 10, 1 << 20] {
       pool.trim()
       let own = max(switches.depot, 2 * SizeClass(holding: size).batch * size)
       context.require(depots.surplusBytes == 0, "\(depots.surplusBytes) bytes too many are counted in empty stacks")
@@ -59,12 +59,12 @@ extension Check {
   static let idleDepots = Check("idle-depots", "the global stacks: what a class has not needed since the last look goes home, and the rest stays") { context in
     let layers = OwnLayers(mebibytes: 4)
     let (depots, sizeClass) = (layers.depots, SizeClass(holding: 16 << 10))
-    func put(_ magazines: Int) {
+    func put(_ magazines: Int, _ layers: OwnLayers = layers) {
       for _ in 0..<magazines {
-        guard let magazine = depots.takeEmpty() else { return context.find("no magazine") }
+        guard let magazine = layers.depots.takeEmpty() else { return context.find("no magazine") }
         let blocks = layers.blocks(sizeClass, sizeClass.batch)
         magazine.hold(blocks.count) { layers.tag(blocks[$0]) }
-        depots.put(magazine, sizeClass)
+        layers.depots.put(magazine, sizeClass)
       }
     }
     func use(_ magazines: Int) {
@@ -90,12 +90,7 @@ extension Check {
     look(1, "one came")
     // What another class has above its limit takes nothing from what this one may have.
     let crowded = OwnLayers(mebibytes: 4, depotBytes: 0)
-    for _ in 0..<3 {
-      guard let magazine = crowded.depots.takeEmpty() else { return context.find("no magazine") }
-      let blocks = crowded.blocks(sizeClass, sizeClass.batch)
-      magazine.hold(blocks.count) { crowded.tag(blocks[$0]) }
-      crowded.depots.put(magazine, sizeClass)
-    }
+    put(3, crowded)
     context.require(crowded.depots.surplusBytes > 0 && !crowded.depots.hasRoom(1, sizeClass), "there is room above the limit")
     context.require(crowded.depots.hasRoom(1, SizeClass(holding: 64)), "a class has no room below its limit")
     use(1)
@@ -149,7 +144,21 @@ extension Check {
         context.count(4)
       }
     }
-    context.require(made, "no heap")
+    // The four units behind eight have no buddy: where its record would be is that of the eight.
+    let uneven = OwnHeap.with(OwnHeap.switches(region: 12 << 20)) { heap in
+      for _ in 0..<2 {
+        let blocks = [8 << 20, 4 << 20].compactMap { heap.allocate($0) }
+        context.require(blocks.count == 2 && blocks[1] == blocks[0] + 8 << 20, "12 MiB are not had as 8 and 4")
+        // One by one, so that the eight are listed when the four are merged.
+        for block in blocks {
+          heap.free(block)
+          heap.trim()
+        }
+        context.require(heap.checkInvariants(), "the records of 12 MiB do not agree")
+        context.count(2)
+      }
+    }
+    context.require(made && uneven, "no heap")
   }
 
   static let purge = Check(

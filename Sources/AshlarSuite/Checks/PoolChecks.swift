@@ -11,7 +11,7 @@ extension Check {
     for round in 0..<rounds {
       let (size, alignment) = shapes[round % shapes.count]
       PoolAllocator.guards = .init(canaries: round % 4 == 3 ? 1 : 0)
-      guard let subject = SlotSubject(capacity: generator.logarithmic(in: 1...2000), size: size, alignment: alignment) else {
+      guard let subject = SlotSubject(capacity: round == 0 ? 0 : generator.logarithmic(in: 1...2000), size: size, alignment: alignment) else {
         return context.find("no pool")
       }
       PoolAllocator.guards = .init()

@@ -1,4 +1,5 @@
 import Ashlar
+import CAshlar
 import Foundation
 import Glibc
 
@@ -32,6 +33,20 @@ extension Check {
     }
     context.require(made, "no heap")
     faults(context)
+    record(context)
+  }
+
+  // What a handler in C is told of an address of which nothing is known but that it is none of ours.
+  private static func record(_ context: CheckContext) {
+    Fault.handler = { fault in
+      _exit(fault.map { $0.pointee.size_class == -1 && $0.pointee.block_size == 0 && $0.pointee.offset == 0 } == true ? 0 : 1)
+    }
+    let status = Processes.fork {
+      PoolAllocator().deallocate(UnsafeMutableRawPointer(bitPattern: 0x1230))
+      return false
+    }
+    Fault.handler = nil
+    context.require(status == 0, "an address that is none of ours has a class or an offset: status \(status)")
   }
 
   // The lines come in any order.

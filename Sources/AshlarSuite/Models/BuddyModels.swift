@@ -209,6 +209,21 @@ extension Model {
         },
       ])
     },
+    Model("purge-hot-buddy", "purge: of two buddies free for the delay, one hot and one listed, both are given back at one look", threads: 1) {
+      buddy(delay: 1000, { state in for _ in 0..<2 { try state.take(1, order: 0) } }, [
+        Action("give two back, and look now and a second later") { state in
+          let units = state.runs[1].map(\.firstUnit)
+          for _ in units { try state.giveBack(1) }
+          for pause: UInt in [0, 1000] {
+            state.wait(milliseconds: pause)
+            state.buddy.purge(all: false)
+            let kept = units.filter { state.word(unit: $0)[0] != 0 }.count
+            try require(kept == (pause == 0 ? 2 : 0), "of two units \(kept) are kept after \(pause) ms")
+          }
+          try require(state.buddy.dirtyUnits == 0, "\(state.buddy.dirtyUnits) units are dirty of which all were given back")
+        },
+      ])
+    },
     // With three preemptions there are more than 300,000 executions: each thread gathers, and sweeps twice.
     Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2, bound: 2) {
       // The delay is halved until it is over: once.

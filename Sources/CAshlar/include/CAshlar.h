@@ -244,7 +244,7 @@ struct ashlar_fault {
   const void *address;    // the pointer that was passed; for damage the start of the block
   size_t block_size;      // usable bytes of the block, 0 where there is none
   int size_class;         // index of the size class or buddy order, -1 where there is none
-  long offset;            // for damage: from the block's start to the first byte that was changed or accessed
+  long offset;            // for damage: from the block's start to the first byte that was changed or accessed, 0 otherwise
   struct ashlar_site allocated;  // known for guarded blocks
   struct ashlar_site freed;
 };
