@@ -70,7 +70,7 @@ package enum System {
   // A set of nodes is `nodeWords` words, a bit each.
   package static var nodeWords: Int { Int(ASHLAR_NODE_WORDS) }
 
-  /// Says on which nodes whole pages are to lie that have not been touched; `nodes` is nil for a mode that needs none.
+  /// Says on which nodes whole pages are to lie that have not been touched; `nodes` are none for a mode that takes none.
   package static func setPlacement(
     _ address: UnsafeMutableRawPointer, _ bytes: Int, mode: Int32, nodes: UnsafePointer<UInt>
   ) -> Bool {
