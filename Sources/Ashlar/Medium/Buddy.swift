@@ -115,9 +115,11 @@ package struct Buddy<Memory: SharedMemory> {
       endTransit()
       gather()
       if let block = takeListed(order) { return block }
-      let isAlone = before & Transits.activeMask == 0 && Memory.load(tables.transits) == before &+ Transits.begun
+      let after = Memory.load(tables.transits)
+      let isAlone = before & Transits.activeMask == 0 && after == before &+ Transits.begun
       if isAlone { return nil }
-      Memory.pause()
+      // Of those whose transit has ended there is nothing to wait for.
+      if after & Transits.activeMask != 0 { Memory.pause() }
     }
   }
 
@@ -324,14 +326,10 @@ package struct Buddy<Memory: SharedMemory> {
   /// Moves every hot block and every queued one into the lists, merged.
   private func gather() {
     becomeWorker()
-    listHot()
-    drainAndResign()
-  }
-
-  private func listHot() {
     for order in 0..<BuddyTables.orders {
       if let block = takeHot(order) { merge(block) }
     }
+    drainAndResign()
   }
 
   /// Gives the memory of free blocks back to the system: of all, or of those that were free for the delay, and
@@ -340,7 +338,6 @@ package struct Buddy<Memory: SharedMemory> {
     // To give all back, or what is over the cap, is not left to who merges at the moment; what is merely old can wait for the next look.
     if all || retention.isOverCap(dirtyUnits: dirtyUnits) {
       becomeWorker()
-      listHot()
     } else if !tryBecomeWorker() {
       return
     }
@@ -348,14 +345,18 @@ package struct Buddy<Memory: SharedMemory> {
     drain()
     let now = retention.now
     var age = all ? 0 : retention.delay
-    // First what is listed: a block that came out of a hot slot would be merged with it, and both would be young again.
-    sweep(now: now, age: age, downToCap: false)
-    coolHot(now: now, age: age)
+    purge(now: now, age: age, downToCap: false)
     while age > 0, retention.isOverCap(dirtyUnits: dirtyUnits) {
       age /= 2
-      sweep(now: now, age: age, downToCap: true)
+      purge(now: now, age: age, downToCap: true)
     }
     resign()
+  }
+
+  // First what is listed: a block that came out of a hot slot would be merged with it, and both would be young again.
+  private func purge(now: UInt, age: UInt, downToCap: Bool) {
+    sweep(now: now, age: age, downToCap: downToCap)
+    coolHot(now: now, age: age, downToCap: downToCap)
   }
 
   /// Gives the memory of blocks back that have been free for long, where a look at that is due. O(1) otherwise.
@@ -366,8 +367,9 @@ package struct Buddy<Memory: SharedMemory> {
 
   // Lists the blocks, their memory given back, that were freed last of their order and that nobody has asked for since. Not in
   // transit: who gathers waits for the worker, and what comes into a slot after that is in its release's transit.
-  private func coolHot(now: UInt, age: UInt) {
+  private func coolHot(now: UInt, age: UInt, downToCap: Bool) {
     for order in 0..<BuddyTables.orders {
+      if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
       let slot = tables.hot(order: order)
       let found = Memory.load(slot)
       guard found != 0, isOld(found &>> Packed.stampShift, now: now, age: age) else { continue }

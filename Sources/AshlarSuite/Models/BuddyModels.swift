@@ -142,6 +142,9 @@ extension Model {
           try state.requireSoundBuddy()
         }
     },
+    Model("buddy-exhausted-twice", "buddy: of two threads that ask for the last block one is refused, and waits for nobody", threads: 2) {
+      buddy({ state in for _ in 0..<3 { try state.take(3, order: 0) } }, [.take(1, order: 0)], [.take(2, order: 0)])
+    },
     Model("merge-queue-full", "merge queue: a full one is merged in place, and nothing is dropped", threads: 2) {
       buddy(queueCapacity: 2, { state in
         for thread in [2, 3, 3, 3] { try state.take(thread, order: 0) }

@@ -9,8 +9,8 @@ extension OperationRunner {
     let kinds: [String]
     /// Any of these; none where all will do.
     var states: [String] = []
-    /// Nil where it may be any, or none.
-    var level: Level?
+    /// One of these; none where it may be any, or none.
+    var levels: [Level] = []
   }
 
   func misuse(_ slot: Int, _ act: MisuseCase.Act, _ mistake: Mistake) -> String? {
@@ -33,13 +33,14 @@ extension OperationRunner {
       return Wrong(pointer: pointer, kinds: ["double free", "invalid pointer"])
     }
     // Of a mapping that is gone only the address is kept.
-    let level = [.small, .medium].contains(freshlyFreed.level) ? freshlyFreed.level : nil
-    return Wrong(pointer: pointer, kinds: ["double free"], states: Self.states(of: freshlyFreed, to: thread), level: level)
+    let levels = freshlyFreed.levels.filter { [.small, .medium].contains($0) }
+    let states = freshlyFreed.levels.flatMap { Self.states(of: freshlyFreed, on: $0, to: thread) }
+    return Wrong(pointer: pointer, kinds: ["double free"], states: states, levels: levels)
   }
 
   /// Where a block can be that was freed by the step before.
-  private static func states(of freed: Freed, to thread: Int) -> [String] {
-    switch freed.level {
+  private static func states(of freed: Freed, on level: Level, to thread: Int) -> [String] {
+    switch level {
     case .small:
       let cache = thread == freed.thread ? "this" : "another"
       return ["already free: in \(cache) thread's cache"]
@@ -75,7 +76,7 @@ extension OperationRunner {
     let faults = FaultRecorder.take()
     guard faults.count == 1, let fault = faults.first else { return "\(faults.count) reports instead of one: \(faults)" }
     guard fault.operation == act.rawValue, fault.address == UInt(bitPattern: wrong.pointer), wrong.kinds.contains(fault.kind),
-      wrong.states.isEmpty || wrong.states.contains(fault.state), wrong.level == nil || fault.level == wrong.level
+      wrong.states.isEmpty || wrong.states.contains(fault.state), wrong.levels.isEmpty || fault.level.map(wrong.levels.contains) == true
     else { return "reported as: \(fault)" }
     return nil
   }

@@ -19,7 +19,8 @@ final class OperationRunner {
   /// A block that was freed by the step before, of which more is known than of others.
   struct Freed: Equatable {
     let address: UInt
-    let level: Level
+    /// On one of these it lay.
+    let levels: [Level]
     let thread: Int
   }
 
@@ -138,9 +139,10 @@ final class OperationRunner {
   func release(_ slot: Int, sized: Bool) {
     guard let index = position(slot) else { return }
     let block = oracle.live[index]
+    let levels = levels(block)
     oracle.free(index, sized: sized)
     forget(slot, block)
-    freshlyFreed = Freed(address: block.address, level: Self.level(block), thread: thread)
+    freshlyFreed = Freed(address: block.address, levels: levels, thread: thread)
   }
 
   /// The slot is empty from now on.
@@ -148,10 +150,13 @@ final class OperationRunner {
     slots[slot] = Slot(address: nil, former: (block.address, block.size))
   }
 
-  private static func level(_ block: Oracle.Block) -> Level {
+  private func levels(_ block: Oracle.Block) -> [Level] {
+    let unit = 1 << 20
     let rounded = (max(block.size, 1) + block.alignment - 1) & ~(block.alignment - 1)
-    if block.alignment > 64 << 10 || rounded > 512 << 20 { return rounded > 1 << 30 ? .huge : .large }
-    return rounded > 1 << 20 ? .medium : .small
+    if block.alignment > 64 << 10 || rounded > 512 << 20 { return [rounded > 1 << 30 ? .huge : .large] }
+    if rounded > unit { return [.medium] }
+    // One that has grown may have a unit to itself.
+    return subject.usableSize(block.pointer) == unit ? [.small, .medium] : [.small]
   }
 
   private func measure(_ slot: Int) -> String? {
