@@ -170,7 +170,7 @@ extension Heap {
       return nil
     }
     let base = BlockBase(address: region.address(ofUnit: block.firstUnit))
-    region.setTag(Tag.free(order: order).live, at: base)
+    region.setLive(order: order, at: base)
     counters.countMedium(order)
     return (base, !block.isDirty)
   }

@@ -89,7 +89,8 @@ extension Heap {
     fault.report()
   }
 
-  // Tags of blocks that came home are left standing until their granules are used otherwise or purged.
+  // Tags of blocks that came home are left standing until their granules are used otherwise or purged; that a medium block
+  // began at a unit is known after that, too.
   private func describeFreed(_ base: BlockBase, _ fault: inout Fault) {
     let tag = region.tag(at: base.address)
     if let sizeClass = tag.sizeClass {
@@ -98,7 +99,7 @@ extension Heap {
       fault.blockSize = sizeClass.size
       fault.sizeClass = sizeClass.index
       fault.state = "already free: its slab went back to the pool"
-    } else if let order = tag.order {
+    } else if let order = tag.order ?? region.lastOrder(at: base) {
       fault.kind = .doubleFree
       fault.level = .medium
       fault.blockSize = RegionLayout.unitBytes << order

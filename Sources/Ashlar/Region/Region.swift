@@ -15,6 +15,8 @@ package struct Region<Memory: SharedMemory> {
   package let bitmaps: UnsafeMutableRawPointer
   /// Where the level that hands out units keeps its records.
   package let unitRecords: UnsafeMutableRawPointer
+  /// A byte a unit: one more than the order of the medium block that began there last, 0 for none.
+  private let lastOrders: UnsafeMutablePointer<UInt8>
   /// Whether units must be made writable before use, and a byte a unit saying that it is done.
   private let committed: UnsafeMutablePointer<UInt8>?
   private let reservation: UnsafeMutableRawPointer
@@ -52,7 +54,7 @@ package struct Region<Memory: SharedMemory> {
     let (descriptorBytes, bitmapBytes) = (pages * RegionLayout.descriptorBytes, pages * RegionLayout.bitmapBytes)
     let recordBytes = unitRecordBytes(units)
     let committedBytes = strict ? units : 0
-    let tableBytes = tagBytes + routeBytes + descriptorBytes + bitmapBytes + recordBytes + committedBytes
+    let tableBytes = tagBytes + routeBytes + descriptorBytes + bitmapBytes + recordBytes + units + committedBytes
     let total = bytes + tableBytes + Self.alignment
     guard let start = System.reserve(total, readable: true, writable: !strict) else { return nil }
     let first = UInt(bitPattern: start).roundedUp(to: UInt(Self.alignment))
@@ -71,8 +73,10 @@ package struct Region<Memory: SharedMemory> {
     table += bitmapBytes
     unitRecords = table
     table += recordBytes
+    lastOrders = table.assumingMemoryBound(to: UInt8.self)
+    table += units
     committed = strict ? table.assumingMemoryBound(to: UInt8.self) : nil
-    if strict, !writable(unitRecords, recordBytes + committedBytes) {
+    if strict, !writable(unitRecords, recordBytes + units + committedBytes) {
       System.unmap(start, total)
       return nil
     }
@@ -157,6 +161,29 @@ package struct Region<Memory: SharedMemory> {
     Memory.compareExchange(byte(block.address), expected: expected.value, desired: desired.value)
   }
 
+  // MARK: Medium blocks
+
+  /// Says that a medium block is live, which begins at a unit that the caller owns.
+  package func setLive(order: Int, at block: BlockBase) {
+    setTag(Tag.free(order: order).live, at: block)
+    Memory.store(UInt8(truncatingIfNeeded: order &+ 1), to: lastOrder(ofUnit: unit(of: block.address)))
+  }
+
+  /// The order of the medium block that began there last, also when its tag was purged since; nil where none did, or where
+  /// slabs had the unit since. For reports.
+  package func lastOrder(at block: BlockBase) -> Int? {
+    let unit = unit(of: block.address)
+    guard block.address == address(ofUnit: unit), case let order = Memory.load(lastOrder(ofUnit: unit)), order != 0 else { return nil }
+    return Int(order) - 1
+  }
+
+  /// Says that what begins at a unit from now on is no medium block. The caller owns the unit.
+  package func forgetOrder(ofUnit unit: Int) { Memory.store(0, to: lastOrder(ofUnit: unit)) }
+
+  private func lastOrder(ofUnit unit: Int) -> SharedByte { SharedByte(lastOrders + unit) }
+
+  // MARK: Contents
+
   @inline(__always)
   private func byte(_ address: UInt) -> SharedByte {
     SharedByte(tags + Int(bitPattern: (address &- base) &>> RegionLayout.granuleShift))
@@ -171,20 +198,7 @@ package struct Region<Memory: SharedMemory> {
     return true
   }
 
-  // The tag of a medium block that was freed stays, so that freeing it again is still known for what it is: a page of
-  // tags for a block of 1 MiB and more.
   private func purgeTags(of pages: Range<Int>) {
-    var first = pages.lowerBound
-    let perUnit = RegionLayout.pagesPerUnit
-    let firstOfUnit = (pages.lowerBound + perUnit - 1) / perUnit * perUnit
-    for page in stride(from: firstOfUnit, to: pages.upperBound, by: perUnit) where tag(at: address(ofPage: page)).order != nil {
-      purgeAllTags(of: first..<page)
-      first = page + 1
-    }
-    purgeAllTags(of: first..<pages.upperBound)
-  }
-
-  private func purgeAllTags(of pages: Range<Int>) {
     let bytesPerPage = RegionLayout.pageBytes / RegionLayout.granuleBytes
     // Where the system's pages are larger than the tags of one of ours, only whole ones can go.
     let page = System.pageBytes

@@ -120,6 +120,7 @@ package struct SlabPool<Memory: SharedMemory> {
       buddy.release(block)
       return nil
     }
+    region.forgetOrder(ofUnit: unit)
     units[unit] = Unit(free: .max, dirty: block.isDirty ? .max : 0, isOurs: true, stamp: 0, next: 0, previous: 0)
     if block.isDirty { dirtyPages += RegionLayout.pagesPerUnit }
     unitCount += 1

@@ -5,7 +5,7 @@ public enum Battery {
   public static let checks: [Check] = [
     .noHeap, .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
     .threads, .handOver, .sharedLines, .forks, .threadChurn, .doubleFreeRace, .misuse, .misaligned, .guards, .quarantine,
-    .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
+    .guardedBases, .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
     .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .levels, .depotLimit, .idleDepots, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardIntervals, .guardRecords,
     .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .growth, .resizing, .wrongSize, .guardPages,

@@ -154,7 +154,7 @@ extension Check {
   }
 
   static let lateReport = Check(
-    "late-report", "a second free in a slab that went back to the pool, when its first page is in another slab"
+    "late-report", "a second free in a slab that went back to the pool, when its first page is in another slab; in a unit that was purged"
   ) { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { heap in
       // Slabs of eight pages, two to a unit: the second keeps the unit.
@@ -174,6 +174,24 @@ extension Check {
       behindTheLast(heap, context)
       insideGuarded(heap, blocks[1], context)
     }
-    context.require(made, "no heap")
+    context.require(made && OwnHeap.with(OwnHeap.switches(region: 4 << 20)) { afterPurge($0, context) }, "no heap")
+  }
+
+  // What begins at a unit: a medium block, its tag gone, too; nothing that is known where small blocks lay there since.
+  private static func afterPurge(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    guard let block = heap.allocate(2 << 20) else { return context.find("no memory") }
+    func expect(_ kind: String, _ state: String, _ size: Int) {
+      heap.trim()
+      let faults = FaultRecorder.record { heap.free(block) }
+      let isExpected = faults.count == 1 && faults[0].kind == kind && faults[0].state == state && faults[0].blockSize == size
+      context.require(isExpected, "given back, and freed again, which is a \(kind): reported as \(faults), \(faults.first?.blockSize ?? 0) bytes")
+      context.count(1)
+    }
+    heap.free(block)
+    expect("double free", "already free: in the buddy system", 2 << 20)
+    guard let small = heap.allocate(64) else { return context.find("no memory") }
+    context.require(small == block, "another page is used first")
+    heap.free(small)
+    expect("invalid pointer", "no block: never allocated, or given back to the system", 0)
   }
 }

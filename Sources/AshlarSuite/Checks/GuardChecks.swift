@@ -65,6 +65,38 @@ extension Check {
     context.require(made, "no heap")
   }
 
+  /// A guarded block's base is the address that an allocator underneath would know: of all that are no user's pointers the one
+  /// whose tag must not say live.
+  static let guardedBases = Check(
+    "guarded-bases", "guarded blocks of every level: their base, and addresses inside them, are freed: one report each, and no effect"
+  ) { context in
+    withGuards(.init(canaries: 1)) {
+      let pool = PoolAllocator()
+      for size in [1, 100, 5000, 200_000, 1 << 20, 3 << 20, 200 << 20, 600 << 20] {
+        guard let heap = ProcessHeap.shared, let block = pool.allocateIfPossible(size: size),
+          let record = heap.guarded.record(of: UserPointer(block))
+        else { return context.find("no guarded block of \(size) bytes") }
+        func expect(_ address: UInt, _ state: String, sized: Bool) {
+          guard let pointer = UnsafeMutableRawPointer(bitPattern: address) else { return }
+          for (name, body) in [("free", { pool.deallocate(pointer) }), ("reallocate", { _ = try? pool.reallocate(pointer, size: size + 1) })] {
+            let faults = FaultRecorder.record(body)
+            context.require(faults.map(\.state) == [state], "\(name) \(address - record.base.address) bytes into \(size): \(faults)")
+            let bytes = record.end - record.base.address
+            context.require(!sized || faults.first?.blockSize == Int(bytes), "\(size) bytes are said to lie in \(faults.first?.blockSize ?? 0)")
+            context.count(1)
+          }
+        }
+        expect(record.base.address, "the base of a guarded block, not its user's pointer", sized: false)
+        let isMedium = size >= RegionLayout.unitBytes
+        for byte in isMedium ? [64, RegionLayout.unitBytes - 16, size - 16] : [] {
+          expect((record.user + UInt(byte)) & ~15, "inside a block", sized: true)
+        }
+        context.require(FaultRecorder.record { pool.deallocate(block) }.isEmpty, "\(size) bytes are not freed after that")
+      }
+      context.require(pool.checkInvariants(), "the heap's records do not agree")
+    }
+  }
+
   /// Runs `body` with other guards, after which nothing is left in quarantine.
   static func withGuards<Result>(_ guards: PoolAllocator.Guards, _ body: () -> Result) -> Result {
     let before = PoolAllocator.guards

@@ -15,16 +15,18 @@ extension Check {
       for open in [true, false, true] { routes(of: cache, open: open, context) }
       randomWords(of: cache, other, context)
       turns(of: cache, context)
-      if let magazine = heap.depots.takeEmpty() {
+      if let magazine = heap.depots.takeEmpty(), let another = heap.depots.takeEmpty() {
         magazine.hold(2) { TagAddress(UInt(100 + $0)) }
         let held = [99, 100, 101, 102].map { magazine.holds(TagAddress($0)) }
         context.require(held == [false, true, true, false], "a magazine that holds other blocks")
         cache.discard(magazine, to: heap.depots)
         context.require(cache.takeEmpty(from: heap.depots)?.address == magazine.address, "the magazine that was left in a cache is not used")
         cache.discard(magazine, to: heap.depots)
+        cache.discard(another, to: heap.depots)
+        context.require(heap.depots.takeEmpty()?.address == another.address, "the second magazine that is put away in a cache is lost")
         cache.discardSpare(to: heap.depots)
         context.require(heap.depots.takeEmpty()?.address == magazine.address, "the magazine in a cache that is emptied is lost")
-        heap.depots.discard(magazine)
+        for magazine in [magazine, another] { heap.depots.discard(magazine) }
       }
       heap.registry.abandon(cache)
       context.require(heap.registry.adopt(capacity: { _ in 1 })?.address == cache.address, "an abandoned cache is not used again")

@@ -13,7 +13,7 @@ extension Check {
         }
         places(region, bytes, context)
         if strict { commits(region, context) }
-        let beside = bytes / 16 + bytes / (64 << 10) * (64 + 512) + bytes >> 20 * 100 + (strict ? bytes >> 20 : 0)
+        let beside = bytes / 16 + bytes / (64 << 10) * (64 + 512) + bytes >> 20 * 101 + (strict ? bytes >> 20 : 0)
         let reserved = ProcessMemory.mapped - mapped
         context.require((bytes + beside...bytes + beside + 3 << 20).contains(reserved), "\(bytes) bytes take \(reserved) of address space")
         region.release()
@@ -37,7 +37,7 @@ extension Check {
     guard let region = Region<HardwareMemory>(bytes: 64 << 30, strict: true, unitRecordBytes: { $0 * 128 }) else {
       return context.find("no region of 64 GiB")
     }
-    let (units, perUnit) = (64 << 10, 1 << 20 + 16 * (4096 + 8 + 64 + 512) + 128 + 1)
+    let (units, perUnit) = (64 << 10, 1 << 20 + 16 * (4096 + 8 + 64 + 512) + 128 + 1 + 1)
     let (reserved, expected) = (ProcessMemory.mapped - mapped, units * perUnit + 2 << 20)
     context.require(reserved == expected, "64 GiB take \(reserved) of address space, not \(expected)")
     // What is known of them lies in the reservation's last page.
@@ -99,7 +99,7 @@ extension Check {
   private static func purges(_ context: CheckContext) {
     let layers = OwnLayers(mebibytes: 4)
     let region = layers.region
-    // Of every page: first and last word, first and last tag. A medium block's tag stays.
+    // Of every page: first and last word, first and last tag. That a medium block began at a unit stays known.
     func fill() {
       for page in 0..<64 {
         let start = UnsafeMutableRawPointer(bitPattern: region.address(ofPage: page))!
@@ -113,26 +113,24 @@ extension Check {
       if isKept[0] != isKept[1] { context.find("half of page \(page) is purged") }
       return (isKept[0], [0, 65_520].map { region.tag(at: region.address(ofPage: page) + $0).value })
     }
-    let order = Tag.free(order: 0)
     for (pages, medium) in [(3..<4, []), (0..<16, []), (1..<40, []), (0..<64, [0, 2]), (15..<17, [1]), (16..<32, [1]), (17..<31, [1]), (5..<50, [1, 2])] as [(Range<Int>, [Int])] {
       fill()
-      for unit in medium { region.setTag(order, at: BlockBase(address: region.address(ofUnit: unit))) }
+      for unit in medium { region.setLive(order: unit, at: BlockBase(address: region.address(ofUnit: unit))) }
       let calls = SystemFaults.callCount
       context.require(region.purge(pages: pages), "a purge of pages \(pages) is refused")
-      let kept = medium.map { $0 * 16 }.filter { pages.contains($0) }
-      let runs = kept.reduce(into: [pages.lowerBound..<pages.upperBound]) { runs, page in
-        let last = runs.removeLast()
-        runs += [last.lowerBound..<page, (page + 1)..<last.upperBound]
-      }.filter { !$0.isEmpty }
-      context.require(SystemFaults.callCount - calls == 1 + runs.count, "a purge of pages \(pages) takes \(SystemFaults.callCount - calls) calls")
+      context.require(SystemFaults.callCount - calls == 2, "a purge of pages \(pages) takes \(SystemFaults.callCount - calls) calls")
       for page in 0..<64 {
         let (memory, tags) = look(page)
         let small = Tag.free(SizeClass(index: 5)).value
-        let before = [medium.contains(page / 16) && page % 16 == 0 ? order.value : small, small]
+        let before = [medium.contains(page / 16) && page % 16 == 0 ? Tag.free(order: page / 16).live.value : small, small]
         let isPurged = pages.contains(page)
-        let expected = isPurged && !kept.contains(page) && System.pageBytes == 4096 ? [0, 0] : before
+        let expected = isPurged && System.pageBytes == 4096 ? [0, 0] : before
         context.require(memory != isPurged && tags == expected, "a purge of pages \(pages), units \(medium) medium: page \(page) has tags \(tags)")
+        let order = region.lastOrder(at: BlockBase(address: region.address(ofPage: page)))
+        context.require(order == (page % 16 == 0 && medium.contains(page / 16) ? page / 16 : nil), "a purge of pages \(pages): page \(page) began \(order ?? -1)")
       }
+      for unit in medium { region.forgetOrder(ofUnit: unit) }
+      context.require((0..<4).allSatisfy { region.lastOrder(at: BlockBase(address: region.address(ofUnit: $0))) == nil }, "an order is not forgotten")
       context.count(1)
     }
     SystemFaults.fail(call: 1, onwards: false)

@@ -30,9 +30,9 @@ extension FuzzTarget {
 }
 
 private final class BuddyModel {
-  private static let units = 64
+  private static let units = 32
   // Less stays dirty than there is, so that purging is tried, and so little is queued that the queue fills.
-  private let layers = OwnLayers(mebibytes: units, cap: 48 << 20, queueCapacity: 4)
+  private let layers = OwnLayers(mebibytes: units, cap: 24 << 20, queueCapacity: 4)
   private var owners = [Int](repeating: 0, count: units)
   private var live: [(number: Int, block: Buddy<HardwareMemory>.Block)] = []
   private var served = 0
