@@ -17,6 +17,12 @@ public struct Sample: Sendable {
     return defects.filter { taken.contains($0.name) }
   }
 
+  /// The `number`th of `count` parts, from 1, by lot: together they are all, and none is in two.
+  public static func part(_ number: Int, of count: Int, from defects: [Defect]) -> [Defect] {
+    let sample = Sample(count: defects.count, seed: 1)
+    return defects.filter { sample.lot($0.name) % UInt64(count) == UInt64(number - 1) }
+  }
+
   // FNV-1a (Fowler, Noll, Vo), its bits mixed by the finalizer of splitmix64 (Steele, Lea, Flood 2014).
   private func lot(_ name: String) -> UInt64 {
     var hash = name.utf8.reduce(0xCBF2_9CE4_8422_2325 ^ seed) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }

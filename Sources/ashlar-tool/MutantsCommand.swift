@@ -29,6 +29,9 @@ struct MutantsCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Another sample for another number.", valueName: "number"))
   var seed: UInt64 = 1
 
+  @Option(help: ArgumentHelp("The third of eight parts of the generated defects for 3/8: together they are all.", valueName: "part/parts"))
+  var part: Part?
+
   @Option(help: ArgumentHelp("Seed these defects only.", valueName: "name,name"))
   var only: String?
 
@@ -45,7 +48,8 @@ struct MutantsCommand: ParsableCommand {
     guard seconds > 0, (1...256).contains(jobs), sample ?? 1 > 0 else {
       throw ValidationError("--seconds, --jobs and --sample take a positive number.")
     }
-    if sample != nil, !generated { throw ValidationError("--sample is for --generated.") }
+    if sample != nil || part != nil, !generated { throw ValidationError("--sample and --part are for --generated.") }
+    if sample != nil, part != nil { throw ValidationError("--sample or --part, not both.") }
   }
 
   func run() throws {
@@ -82,6 +86,7 @@ struct MutantsCommand: ParsableCommand {
     let defects = try Generator.defects(root: root)
     // So many are long in building: those that are named are seeded alone.
     if let only { return try Self.named(only, of: defects) }
+    if let part { return Sample.part(part.number, of: part.count, from: defects) }
     return sample.map { Sample(count: $0, seed: seed).taken(from: defects) } ?? defects
   }
 
@@ -173,6 +178,18 @@ struct MutantsCommand: ParsableCommand {
       }
     }
     console.line("this program's machine code has no switch, the copy's has")
+  }
+}
+
+/// 3/8, for one.
+struct Part: ExpressibleByArgument {
+  let number: Int
+  let count: Int
+
+  init?(argument: String) {
+    let numbers = argument.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+    guard numbers.count == 2, let number = numbers[0], let count = numbers[1], number >= 1, number <= count else { return nil }
+    (self.number, self.count) = (number, count)
   }
 }
 

@@ -115,6 +115,8 @@ import Testing
     #expect((370...430).contains(sample.count) && Sample(count: 400, seed: 1).taken(from: all).map(\.name) == sample.map(\.name))
     #expect(Set(sample.map(\.name)) != Set(other.map(\.name)) && Set(other.map(\.file)) == Set(sample.map(\.file)))
     #expect(Sample(count: all.count, seed: 1).taken(from: all).count == all.count)
+    let parts = (1...8).flatMap { Sample.part($0, of: 8, from: all) }.map(\.name)
+    #expect(parts.sorted() == all.map(\.name).sorted() && parts != all.map(\.name))
   }
 
   @Test func `every listed survivor is a generated defect, at the place that was meant`() throws {

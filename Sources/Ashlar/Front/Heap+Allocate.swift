@@ -90,7 +90,6 @@ extension Heap {
   }
 
   func zero(_ user: UserPointer, _ size: Int) {
-    guard size > 0 else { return }
     user.raw.unsafelyUnwrapped.initializeMemory(as: UInt8.self, repeating: 0, count: size)
   }
 

@@ -111,9 +111,21 @@ extension Check {
       context.require(faults.map(\.kind) == ["block freed twice at once"], "a block that is home already is reported as \(faults)")
       heap.free(blocks[1])
       context.require(heap.checkInvariants(), "the heap's records do not agree")
+      refusedByFullSlab(heap, context)
     }
     context.require(made, "no heap")
     context.count(1)
+  }
+
+  // Of a slab that has no block at home none comes home: it has none to offer after that.
+  private static func refusedByFullSlab(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    let sizeClass = SizeClass(holding: 64 << 10)
+    let blocks = (0..<sizeClass.slabBlocks).compactMap { _ in heap.allocate(64 << 10) }
+    guard let block = blocks.first else { return context.find("no memory") }
+    let tag = heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: block)))
+    context.require(heap.slabs.giveBack(sizeClass, 1) { _ in tag } == tag, "a block that is live comes home")
+    context.require(heap.checkInvariants(), "a full slab is said to have blocks")
+    blocks.forEach(heap.free)
   }
 
   static let slabReuse = Check("slab-reuse", "blocks at home in slabs that are in use are taken before new ones are cut") { context in

@@ -92,10 +92,22 @@ extension Check {
     ]
   }
 
+  // How many caches are whose: nobody's, a thread's, or lost.
+  private static func owners() -> [UInt: Int] {
+    var counts: [UInt: Int] = [:]
+    ProcessHeap.shared?.registry.visit { cache in
+      counts[HardwareMemory.load(cache.owned), default: 0] += 1
+      return true
+    }
+    return counts
+  }
+
   static let lostCaches = Check("lost-caches", "the child of a fork: its own cache is its own, those of other threads are nobody's") { context in
     guard let own = ProcessHeap.shared?.cacheOfThread() else { return context.find("no heap") }
     let (here, isOver) = (SharedCount(), SharedCount())
     let (owner, waiting) = (own.address, 3)
+    // More than there will be threads, so that some are free.
+    Threads.run(waiting + 3) { _ in PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: 64)) }
     Threads.run(waiting + 1) { thread in
       if thread > 0 {
         PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: 64))
@@ -104,14 +116,11 @@ extension Check {
         return
       }
       while here.value < waiting { usleep(1000) }
+      let free = owners()[0, default: 0]
       let status = Processes.fork(seconds: 10) {
-        var counts: [UInt: Int] = [:]
-        ProcessHeap.shared?.registry.visit { cache in
-          counts[HardwareMemory.load(cache.owned), default: 0] += 1
-          return true
-        }
-        // The thread that forks has none; those of the main thread and of the others are lost.
-        return counts[1] == nil && counts[2] == waiting + 1
+        // The thread that forks has none; those of the main thread and of the others are lost. Those that nobody had stay free.
+        let counts = owners()
+        return counts[1] == nil && counts[2] == waiting + 1 && counts[0, default: 0] == free
       }
       context.require(status == 0, "caches of threads that a child does not have: status \(status)")
       isOver.add(1)

@@ -113,6 +113,16 @@ extension Check {
       heap.trim()
       context.require(heap.buddy.dirtyUnits == 0, "\(heap.buddy.dirtyUnits) units stay dirty after all were purged")
     }
+    let young = OwnHeap.with(OwnHeap.switches(region: 4 << 20) { $0.delay = 125 }) { heap in
+      // The clock may tick between the two, but not each time.
+      let kept = (0..<20).filter { _ in
+        guard let block = heap.allocate(2 << 20) else { return false }
+        heap.free(block)
+        heap.buddy.purge(all: false)
+        return heap.buddy.dirtyUnits > 0
+      }
+      context.require(!kept.isEmpty, "with a delay of one tick nothing is kept")
+    }
     // What the system refuses to take is kept, over the cap: a purge still comes to an end.
     let refused = OwnHeap.with(OwnHeap.switches(region: 16 << 20) { $0.retain = 2 << 20 }) { heap in
       let blocks = [2 << 20, 2 << 20, 2 << 20, 64 << 10, 1 << 20, 1 << 20, 1 << 20].compactMap { heap.allocate($0) }
@@ -123,7 +133,7 @@ extension Check {
       heap.trim()
       context.require(heap.buddy.dirtyUnits == 0 && heap.checkInvariants(), "units stay dirty after all were purged")
     }
-    context.require(made && capped && refused, "no heap")
+    context.require(made && capped && young && refused, "no heap")
     context.count(1)
   }
 }

@@ -253,7 +253,7 @@ extension Check {
       ("an unmapped address", UnsafeMutableRawPointer(bitPattern: 0x1000)!, "invalid pointer", "not from this object pool"),
       ("the last address", UnsafeMutableRawPointer(bitPattern: UInt.max)!, "invalid pointer", "not from this object pool"),
       ("the stack", withUnsafeMutablePointer(to: &local) { UnsafeMutableRawPointer($0) }, "invalid pointer", "not from this object pool"),
-    ]
+    ] + [2, 4, 8].map { ("byte \($0) of an object", block + $0, "invalid pointer", "inside an object of the pool") }
     let figures = pool.statistics
     for (name, address, kind, state) in cases {
       for destroys in [false, true] {

@@ -20,6 +20,7 @@ extension Check {
         context.count(1)
       }
     }
+    context.require(read("ASHLAR_GUARD=7", isFirst: true).guardInterval == 7, "the first entry of an environment is not read")
     early(context)
   }
 
@@ -46,10 +47,10 @@ extension Check {
     ]
   }
 
-  // What a process finds that has this entry in its environment, first and last among others.
-  private static func read(_ entry: String) -> Switches {
+  // What a process finds that has this entry in its environment, among others or before them.
+  private static func read(_ entry: String, isFirst: Bool = false) -> Switches {
     var found = Switches()
-    withArray(["OTHER=1", entry, "PATH=/"]) { entries in
+    withArray(isFirst ? [entry, "PATH=/"] : ["OTHER=1", entry, "PATH=/"]) { entries in
       let kept = variables.pointee
       variables.pointee = entries
       found = Switches.fromEnvironment()

@@ -42,6 +42,10 @@ extension Check {
     context.require(reserved == expected, "64 GiB take \(reserved) of address space, not \(expected)")
     // What is known of them lies in the reservation's last page.
     context.require(region.commit(units: (units - 1)..<units), "the last unit is refused")
+    // Its records in each table are the last ones there: those of the next begin where they end.
+    for end in [region.descriptors, region.bitmaps, region.unitRecords] {
+      context.require(canBeWritten(UInt(bitPattern: end) - 1), "a record of the last unit can't be written")
+    }
     region.release()
     context.count(1)
   }
@@ -70,13 +74,6 @@ extension Check {
 
   // Unit by unit: what was not asked for can't be written.
   private static func commits(_ region: Region<HardwareMemory>, _ context: CheckContext) {
-    func canBeWritten(_ address: UInt) -> Bool {
-      Processes.fork(seconds: 10) {
-        signal(SIGSEGV, SIG_DFL)
-        UnsafeMutableRawPointer(bitPattern: address)?.storeBytes(of: 1, as: UInt8.self)
-        return true
-      } == 0
-    }
     context.require(!canBeWritten(region.base), "a unit can be written before it is asked for")
     let calls = SystemFaults.callCount
     context.require(region.commit(units: 1..<2) && region.commit(units: 1..<2), "a unit is refused")
@@ -94,6 +91,14 @@ extension Check {
       let ends = [3 * bytes, 4 * bytes - 1].map { canBeWritten(start + UInt($0)) }
       context.require(ends == [true, true], "of unit 3 the first and last \(name) can be written: \(ends)")
     }
+  }
+
+  private static func canBeWritten(_ address: UInt) -> Bool {
+    Processes.fork(seconds: 10) {
+      signal(SIGSEGV, SIG_DFL)
+      UnsafeMutableRawPointer(bitPattern: address)?.storeBytes(of: 1, as: UInt8.self)
+      return true
+    } == 0
   }
 
   private static func purges(_ context: CheckContext) {

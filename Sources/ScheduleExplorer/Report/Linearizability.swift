@@ -20,16 +20,9 @@ public protocol SequentialModel {
 ///
 /// Made in a scenario's set-up, and used by its actions.
 public final class History<Operation> {
-  private struct Entry {
-    var operation: Operation
-    var thread: Int
-    /// The thread's own clock when it ended.
-    var ended: UInt32
-    /// The entries that had ended before, a bit each.
-    var earlier: UInt64
-  }
-
-  private var entries: [Entry] = []
+  private var operations: [Operation] = []
+  /// When each was done. Apart from them, so that what looks at nothing else is no generic code.
+  private var spans: [OperationSpan] = []
 
   public init() {}
 
@@ -38,7 +31,8 @@ public final class History<Operation> {
     let earlier = known()
     let answer = try body()
     let (thread, clock) = now
-    entries.append(Entry(operation: operation(answer), thread: thread, ended: clock[thread], earlier: earlier))
+    operations.append(operation(answer))
+    spans.append(OperationSpan(thread: thread, ended: clock[thread], earlier: earlier))
     return answer
   }
 
@@ -46,8 +40,9 @@ public final class History<Operation> {
   @discardableResult
   public func add(_ operation: Operation, after earlier: [Int] = []) -> Int {
     let mask = earlier.reduce(into: UInt64(0)) { $0 |= 1 << UInt64($1) }
-    entries.append(Entry(operation: operation, thread: 0, ended: 0, earlier: mask))
-    return entries.count - 1
+    operations.append(operation)
+    spans.append(OperationSpan(thread: 0, ended: 0, earlier: mask))
+    return spans.count - 1
   }
 
   private var now: (thread: Int, clock: Clock) {
@@ -55,20 +50,15 @@ public final class History<Operation> {
     return (engine.current, engine.threads[engine.current].clock)
   }
 
-  private func known() -> UInt64 {
-    let (_, clock) = now
-    var mask: UInt64 = 0
-    for (index, entry) in entries.enumerated() where clock[entry.thread] >= entry.ended { mask |= 1 << UInt64(index) }
-    return mask
-  }
+  private func known() -> UInt64 { spans.known(to: now.clock) }
 
   /// Whether there is an order of the operations, in which each comes after those that ended before it began, that the
   /// model allows (Herlihy and Wing 1990; the search is that of Wing and Gong 1993 with the memory of Lowe 2017).
   /// Exponential in the number of operations that overlap; at most 64 operations.
   public func isLinearizable<Model: SequentialModel>(_: Model.Type) -> Bool where Model.Operation == Operation {
-    precondition(entries.count <= 64, "a history of at most 64 operations")
-    var visited: Set<Configuration<Model.State>> = []
-    return search(Model.self, 0, Model.initial, &visited)
+    precondition(spans.count <= 64, "a history of at most 64 operations")
+    var failed: Set<Configuration<Model.State>> = []
+    return search(Model.self, 0, Model.initial, &failed)
   }
 
   /// Throws a violation that lists the operations unless they are linearizable. For a scenario's check.
@@ -77,9 +67,9 @@ public final class History<Operation> {
   }
 
   private var description: String {
-    entries.enumerated().map { index, entry in
-      let earlier = entries.indices.filter { entry.earlier & (1 << UInt64($0)) != 0 }.map(String.init).joined(separator: " ")
-      return "\(index): \(entry.operation)" + (earlier.isEmpty ? "" : " after \(earlier)")
+    spans.indices.map { index in
+      let earlier = spans.indices.filter { spans[index].earlier & (1 << UInt64($0)) != 0 }.map(String.init).joined(separator: " ")
+      return "\(index): \(operations[index])" + (earlier.isEmpty ? "" : " after \(earlier)")
     }.joined(separator: ", ")
   }
 
@@ -89,14 +79,41 @@ public final class History<Operation> {
   }
 
   private func search<Model: SequentialModel>(
-    _ model: Model.Type, _ done: UInt64, _ state: Model.State, _ visited: inout Set<Configuration<Model.State>>
+    _ model: Model.Type, _ done: UInt64, _ state: Model.State, _ failed: inout Set<Configuration<Model.State>>
   ) -> Bool where Model.Operation == Operation {
-    if done.nonzeroBitCount == entries.count { return true }
-    guard visited.insert(Configuration(done: done, state: state)).inserted else { return false }
-    for (index, entry) in entries.enumerated() where done & (1 << UInt64(index)) == 0 && entry.earlier & ~done == 0 {
+    if done.nonzeroBitCount == spans.count { return true }
+    // Most histories are found sound without a step back, and nothing is hashed.
+    if !failed.isEmpty, failed.contains(Configuration(done: done, state: state)) { return false }
+    var open = spans.mayFollow(done)
+    while open != 0 {
+      let index = open.trailingZeroBitCount
+      open &= open - 1
       var next = state
-      if Model.apply(entry.operation, to: &next), search(model, done | 1 << UInt64(index), next, &visited) { return true }
+      if Model.apply(operations[index], to: &next), search(model, done | 1 << UInt64(index), next, &failed) { return true }
     }
+    failed.insert(Configuration(done: done, state: state))
     return false
+  }
+}
+
+private struct OperationSpan {
+  var thread: Int
+  /// The thread's own clock when it ended.
+  var ended: UInt32
+  /// The operations that had ended before it began, a bit each.
+  var earlier: UInt64
+}
+
+extension [OperationSpan] {
+  /// Those that have ended for whoever has this clock, a bit each.
+  fileprivate func known(to clock: Clock) -> UInt64 { mask { clock[$0.thread] >= $0.ended } }
+
+  /// Those that may come next when others are done.
+  fileprivate func mayFollow(_ done: UInt64) -> UInt64 { mask { $0.earlier & ~done == 0 } & ~done }
+
+  private func mask(_ isIn: (OperationSpan) -> Bool) -> UInt64 {
+    var mask: UInt64 = 0
+    for index in indices where isIn(self[index]) { mask |= 1 << UInt64(index) }
+    return mask
   }
 }
