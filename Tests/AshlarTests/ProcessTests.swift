@@ -1,4 +1,5 @@
 import AshlarSuite
+import Foundation
 import Glibc
 import Testing
 
@@ -20,6 +21,19 @@ import Testing
     var switches = Switches()
     switches.apply(entry)
     #expect(switches[keyPath: path] == expected)
+  }
+
+  @Test(.timeLimit(.minutes(1))) func `a program that has run long enough is stopped with the children it left`() throws {
+    let script = "( while :; do :; done ) & echo $!"
+    let run = try ChildProcess.run(URL(filePath: "/bin/sh"), ["-c", script], seconds: 1)
+    #expect(run.end == .timeout)
+    let child = try #require(pid_t(run.output.filter(\.isNumber)))
+    var tries = 0
+    while kill(child, 0) == 0, tries < 1000 {
+      usleep(10_000)
+      tries += 1
+    }
+    #expect(kill(child, 0) == -1)
   }
 
   @Test func `a switch that makes no sense is reported and ignored`() async {

@@ -111,7 +111,6 @@ package struct ThreadCache<Memory: SharedMemory> {
   /// Puts a magazine away whose blocks have gone elsewhere.
   package func discard(_ magazine: Magazine<Memory>, to depots: Depots<Memory>) {
     guard spare == 0 else { return depots.discard(magazine) }
-    magazine.count = 0
     spare = magazine.address
   }
 

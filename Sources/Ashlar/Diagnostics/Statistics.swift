@@ -67,11 +67,8 @@ package struct HeapCounters<Memory: SharedMemory> {
   func uncountMedium(_ order: Int) { Memory.add(UInt(bitPattern: -1), to: live(order), .relaxed) }
   func countUncached(_ sizeClass: SizeClass) { Memory.add(1, to: uncached(sizeClass), .relaxed) }
 
-  func medium(_ order: Int) -> Statistics.Figures {
-    let blocks = Int(bitPattern: Memory.load(live(order)))
-    return Statistics.Figures(
-      allocations: Int(bitPattern: Memory.load(allocated(order))), liveBlocks: blocks,
-      liveBytes: blocks * (RegionLayout.unitBytes << order))
+  func medium(_ order: Int) -> (allocations: Int, liveBlocks: Int) {
+    (Int(bitPattern: Memory.load(allocated(order))), Int(bitPattern: Memory.load(live(order))))
   }
 
   func uncachedAllocations(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(uncached(sizeClass))) }

@@ -130,7 +130,7 @@ extension Heap {
   }
 
   /// The level of a live block.
-  func level(of user: UserPointer) -> Level? { find(user)?.level }
+  package func level(of user: UserPointer) -> Level? { find(user)?.level }
 
   private func find(_ user: UserPointer) -> Found? {
     let base = BlockBase(user)

@@ -12,7 +12,7 @@ public struct SystemAllocator: BlockAllocator {
     guard size >= 0 else { throw .invalidSize }
     guard let valid = Alignment(UInt(bitPattern: alignment)) else { throw .invalidAlignment(alignment) }
     guard let block = ashlar_system_allocate(size, valid.value) else { throw .outOfMemory(size: size) }
-    if zeroed, size > 0 { block.initializeMemory(as: UInt8.self, repeating: 0, count: size) }
+    if zeroed { block.initializeMemory(as: UInt8.self, repeating: 0, count: size) }
     return block
   }
 

@@ -198,9 +198,9 @@ package struct Slab<Memory: SharedMemory> {
   package func checkInvariants() -> Bool {
     guard let sizeClass, homeCount <= blockCount else { return false }
     var home = 0
-    for index in 0..<blockCount where bitmap[index / 64] & (1 << UInt64(index % 64)) != 0 {
+    for index in 0..<((blockCount + 63) / 64 * 64) where bitmap[index / 64] & (1 << UInt64(index % 64)) != 0 {
       home += 1
-      if Tag(Memory.load(tagAddress(index, sizeClass).byte)).isLive { return false }
+      if index >= blockCount || Tag(Memory.load(tagAddress(index, sizeClass).byte)).isLive { return false }
     }
     return home == homeCount
   }

@@ -42,6 +42,38 @@ extension Check {
       _ = try system.reallocate(block, size: .max / 2, alignment: 16, file: #fileID, line: #line)
     }
     system.deallocate(block, size: 10)
+    // Each is a mapping.
+    let mapped = ProcessMemory.mapped
+    for _ in 0..<10 { system.deallocate(system.allocateIfPossible(size: 64 << 20)) }
+    context.require(ProcessMemory.mapped - mapped < 128 << 20, "what is freed stays mapped: \(ProcessMemory.mapped - mapped) bytes")
+    for allocator in [system, PoolAllocator()] as [any BlockAllocator] { usualAlignment(allocator, context) }
+    interface(context)
+  }
+
+  // Who names no alignment gets the usual one.
+  private static func usualAlignment(_ allocator: some BlockAllocator, _ context: CheckContext) {
+    let blocks = [try? allocator.allocate(size: 10), try? allocator.allocateZeroed(size: 10), allocator.allocateIfPossible(size: 10)]
+    context.require(blocks.allSatisfy { $0 != nil }, "\(allocator): no block without an alignment")
+    for block in blocks {
+      let larger = block.flatMap { try? allocator.reallocate($0, size: 100) }
+      context.require(larger != nil, "\(allocator): no larger block without an alignment")
+      allocator.deallocate(larger)
+    }
+  }
+
+  // What the suite's own interface does reaches the heap.
+  private static func interface(_ context: CheckContext) {
+    let pool = PoolAllocator()
+    pool.trim()
+    pool.deallocate(pool.allocateIfPossible(size: 64))
+    guard let heap = ProcessHeap.shared, let bin = heap.cacheOfThread()?.bin(SizeClass(holding: 64)) else { return context.find("no cache") }
+    context.require(bin.count > 0, "a block that was freed is in no bin")
+    pool.reclaim()
+    context.require(bin.count == 0, "a bin that was reclaimed holds blocks")
+    pool.deallocate(pool.allocateIfPossible(size: 8 << 20))
+    let calls = SystemFaults.callCount
+    pool.purge()
+    context.require(heap.buddy.dirtyUnits == 0 && SystemFaults.callCount > calls, "units stay dirty after a purge")
   }
 
   private static func expect(_ expected: AllocationError, _ context: CheckContext, _ body: () throws(AllocationError) -> Void) {

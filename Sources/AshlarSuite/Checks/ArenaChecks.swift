@@ -58,6 +58,8 @@ extension Check {
     chunks.advance()
     context.require(chunks.take(225, 1) == nil && chunks.take(224, 1) == memory.start + 32, "a chunk has other bytes")
     context.require(chunks.take(1, 1) == nil && chunks.counts == (1, 256, 224), "a full chunk is \(chunks.counts)")
+    chunks.reset()
+    context.require(chunks.take(1, 1) == nil, "a byte is taken from no chunk")
     do throws(AllocationError) {
       let arena = try Arena()
       let shared = try SharedArena()
@@ -68,6 +70,10 @@ extension Check {
       context.require(used == (84, 84), "\(used) bytes for ten words and a half")
       let first = (arena.statistics.reservedBytes, shared.statistics.reservedBytes)
       context.require(first == (16 << 10, 16 << 10), "first chunks of \(first) bytes")
+      let released = try SharedArena()
+      _ = try released.allocate(size: 100)
+      released.release()
+      context.require(released.statistics.reservedBytes == 0, "a shared arena keeps \(released.statistics.reservedBytes) bytes that it released")
       for size in [0, 1 << 40] { _ = try SharedArena(chunkSize: size) }
       for count in [-1, .max] {
         context.require((try? arena.allocate(Int.self, count: count)) == nil, "\(count) words are granted")

@@ -4,6 +4,9 @@ extension Check {
   static let freshRefusals = Check(
     "fresh-refusals", "a heap's start and its first blocks of every level, with each system call refused, in every mode"
   ) { context in
+    // The parts, and the memory of their states; a smaller region is had where the one between them is refused.
+    for call in [1, 3] { refusedStarts(context, modes[0].switches, call: call) }
+    refusedPages(context)
     for mode in modes {
       for call in 1...12 {
         for onwards in [false, true] {
@@ -12,6 +15,23 @@ extension Check {
         }
       }
     }
+  }
+
+  // The guard pages take two calls, the records' and their own.
+  private static func refusedPages(_ context: CheckContext) {
+    let made = OwnHeap.with(modes[0].switches) { heap in
+      func refuse() {
+        SystemFaults.fail(call: 2, onwards: false)
+        heap.setGuards(canaries: 0, pages: 1)
+        SystemFaults.lift()
+      }
+      refuse()
+      let mapped = ProcessMemory.mapped
+      for _ in 0..<10 { refuse() }
+      let grown = ProcessMemory.mapped - mapped
+      context.require(heap.policy.pageInterval == 0 && grown < 10 * System.pageBytes, "guard pages that were refused leave \(grown) bytes behind")
+    }
+    context.require(made, "no heap")
   }
 
   private struct Mode {

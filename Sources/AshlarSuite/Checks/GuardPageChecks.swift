@@ -65,10 +65,25 @@ extension Check {
     died("overflow", of: left) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 2 - 1, as: UInt8.self) }
     died("underflow", of: right) { left.storeBytes(of: 1, toByteOffset: 32 + gap / 2, as: UInt8.self) }
     died("underflow", of: right) { left.storeBytes(of: 1, toByteOffset: 32 + gap - 1, as: UInt8.self) }
+    // The outer pages have a block on one side only.
+    died("underflow", of: sorted[0]) { UnsafeMutableRawPointer(bitPattern: first)?.storeBytes(of: 1, as: UInt8.self) }
+    died("overflow", of: sorted[255]) { UnsafeMutableRawPointer(bitPattern: end - 1)?.storeBytes(of: 1, as: UInt8.self) }
+    elsewhere(context)
     died("use after free", of: left) {
       PoolAllocator().deallocate(left)
       left.storeBytes(of: 1, as: UInt8.self)
     }
+  }
+
+  // What is none of these pages is for whoever handled it before.
+  private static func elsewhere(_ context: CheckContext) {
+    let status = Processes.fork(seconds: 5) {
+      signal(SIGSEGV) { _ in _exit(44) }
+      PoolAllocator.guards = .init(pages: 1)
+      UnsafeMutableRawPointer(bitPattern: 4096)?.storeBytes(of: 1, as: UInt8.self)
+      return true
+    }
+    context.require(status == 44 << 8, "an access elsewhere: the program's handler is not called, the child ended with \(status)")
   }
 
   static let guardSizes = Check("guard-sizes", "a guarded block takes its header and a granule of canary more, once") { context in

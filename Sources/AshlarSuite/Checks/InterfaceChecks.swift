@@ -103,11 +103,16 @@ extension Check {
       let isWhole = (0..<100_000).allSatisfy { block.load(fromByteOffset: $0, as: UInt8.self) == UInt8(truncatingIfNeeded: $0 * 7) }
       context.require(isWhole && pool.usableSize(of: block) >= size, "a block that grew to \(size) bytes has changed, or is too small")
       if size == 300_000 { roomy = block }
-      let isRoomy = pool.usableSize(of: block) == 1 << 20 && block == roomy
+      let isRoomy = pool.usableSize(of: block) == 1 << 20
+      context.require(!isRoomy || block == roomy, "\(size) bytes in another unit")
       context.require(isRoomy == (roomy != nil && size > 200_000), "\(size) bytes: \(isRoomy ? "kept in" : "not in") a unit of their own")
       context.count(1)
     }
     pool.deallocate(block)
+    // One that shrinks has nothing to grow into.
+    let shrunk = pool.allocateIfPossible(size: 1 << 20).flatMap { try? pool.reallocate($0, size: 300_000) }
+    context.require(shrunk.flatMap { ProcessHeap.shared?.level(of: UserPointer($0)) } == .small, "a block that shrank has a unit of its own")
+    pool.deallocate(shrunk)
     context.require(pool.checkInvariants(), "the heap's records do not agree")
   }
 

@@ -22,6 +22,9 @@ extension Check {
         cache.discard(magazine, to: heap.depots)
         context.require(cache.takeEmpty(from: heap.depots)?.address == magazine.address, "the magazine that was left in a cache is not used")
         cache.discard(magazine, to: heap.depots)
+        guard let third = heap.depots.takeEmpty() else { return context.find("no magazine") }
+        context.require(third.address != magazine.address, "a magazine that was put away in a cache is everybody's")
+        heap.depots.discard(third)
         cache.discard(another, to: heap.depots)
         context.require(heap.depots.takeEmpty()?.address == another.address, "the second magazine that is put away in a cache is lost")
         cache.discardSpare(to: heap.depots)
@@ -31,6 +34,7 @@ extension Check {
       heap.registry.abandon(cache)
       context.require(heap.registry.adopt(capacity: { _ in 1 })?.address == cache.address, "an abandoned cache is not used again")
       context.require(cache.bin(SizeClass(index: 0)).capacity == 128, "a cache that is used again is laid out again")
+      context.require(HardwareMemory.load(cache.owned) == 1, "a cache that is used again is not its thread's")
     }
     context.require(made, "no heap")
   }

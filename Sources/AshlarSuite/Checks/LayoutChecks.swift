@@ -13,6 +13,22 @@ extension Check {
     descriptors(context)
     table(context)
     stack(context)
+    guardPolicy(context)
+    for (size, bytes) in [(0, 16), (1, 16), (16, 16), (17, 32), (32, 32), (33, 48)] {
+      let slot = SlotPool<HardwareMemory>.Layout(slots: 1, size: size, alignment: 8)?.slotBytes
+      context.require(slot == bytes, "objects of \(size) bytes have slots of \(slot ?? 0)")
+    }
+  }
+
+  // What lies before its words is another part's.
+  private static func guardPolicy(_ context: CheckContext) {
+    let memory = ZeroedMemory(bytes: 128)
+    let policy = GuardPolicy<HardwareMemory>(state: memory.start + 64)
+    (policy.canaryInterval, policy.pageInterval) = (7, 9)
+    policy.countPage()
+    _ = policy.admitPage()
+    let isUntouched = (0..<64).allSatisfy { memory.start.load(fromByteOffset: $0, as: UInt8.self) == 0 }
+    context.require(isUntouched && policy.canaryInterval == 7 && policy.pageInterval == 9, "the guard policy writes before its words")
   }
 
   private static func sizes(_ context: CheckContext) {

@@ -88,6 +88,19 @@ extension Check {
     look(0, "none was used")
     put(1)
     look(1, "one came")
+    put(4)
+    look(4, "four came, and the one was not used")
+    use(3)
+    use(1)
+    look(3, "three of four were used, and one again")
+    // Of the largest class a magazine holds one block.
+    let (largest, single) = (SizeClass(holding: SizeClass.largest), OwnLayers(mebibytes: 4))
+    guard let magazine = single.depots.takeEmpty() else { return context.find("no magazine") }
+    let block = single.blocks(largest, 1)
+    magazine.hold(1) { single.tag(block[$0]) }
+    single.depots.put(magazine, largest)
+    for _ in 0..<2 { single.depots.drainIdle(largest, into: single.slabs) }
+    context.require(single.depots.blockCount(largest) == 0, "a single block that nobody used is kept")
     // What another class has above its limit takes nothing from what this one may have.
     let crowded = OwnLayers(mebibytes: 4, depotBytes: 0)
     put(3, crowded)

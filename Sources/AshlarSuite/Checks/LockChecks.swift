@@ -106,8 +106,13 @@ extension Check {
     guard let own = ProcessHeap.shared?.cacheOfThread() else { return context.find("no heap") }
     let (here, isOver) = (SharedCount(), SharedCount())
     let (owner, waiting) = (own.address, 3)
-    // More than there will be threads, so that some are free.
-    Threads.run(waiting + 3) { _ in PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: 64)) }
+    // More at a time than there will be threads, so that some caches are free.
+    let crowd = SharedCount()
+    Threads.run(waiting + 3) { _ in
+      PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: 64))
+      crowd.add(1)
+      while crowd.value < waiting + 3 { usleep(1000) }
+    }
     Threads.run(waiting + 1) { thread in
       if thread > 0 {
         PoolAllocator().deallocate(PoolAllocator().allocateIfPossible(size: 64))
@@ -117,6 +122,7 @@ extension Check {
       }
       while here.value < waiting { usleep(1000) }
       let free = owners()[0, default: 0]
+      context.require(free > 0, "no cache is free")
       let status = Processes.fork(seconds: 10) {
         // The thread that forks has none; those of the main thread and of the others are lost. Those that nobody had stay free.
         let counts = owners()

@@ -162,6 +162,12 @@ extension Check {
     }
     let faults = FaultRecorder.record { allocator.deallocate(block, size: page + 1) }
     context.require(faults.map(\.kind) == ["wrong size"] && allocator.usableSize(of: block) == page, "a sized free too large: \(faults)")
+    let negative = FaultRecorder.record { allocator.deallocate(block, size: -1) }
+    context.require(negative.map(\.kind) == ["wrong size"], "a sized free of less than nothing: \(negative)")
+    let empty = try? allocator.allocate(size: 0)
+    let same = empty.flatMap { try? allocator.reallocate($0, size: 0) }
+    context.require(empty != nil && same != nil, "no bytes are refused")
+    allocator.deallocate(same)
     context.require((try? allocator.allocate(size: -1)) == nil && (try? allocator.allocate(size: 1, alignment: 3)) == nil, "bad input is granted")
     context.require((try? allocator.reallocate(block, size: -1)) == nil && allocator.allocateIfPossible(size: .max) == nil, "bad input is granted")
     allocator.deallocate(nil)

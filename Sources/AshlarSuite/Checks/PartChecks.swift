@@ -1,4 +1,5 @@
 import Ashlar
+import Glibc
 
 extension Check {
   static let switches = Check("switches", "values of the environment's switches: taken, or said to make no sense and ignored") {
@@ -14,7 +15,7 @@ extension Check {
       context.require(switches.retain == bytes && !said, "\(value) is taken for \(switches.retain)")
     }
     // The second but last is 2^64.
-    for value in ["", "-1", "x", "1KB", "1X", "2T", "18446744073709551616", "18014398509481984K", "99999999999999999999"] {
+    for value in ["", "-1", "x", "1KB", "1X", "2T", "1:", "1/", "18446744073709551616", "18014398509481984K", "99999999999999999999"] {
       let (switches, said) = apply("ASHLAR_RETAIN=\(value)")
       context.require(switches.retain == usual.retain && said, "\(value) is taken for \(switches.retain)")
     }
@@ -122,6 +123,15 @@ extension Check {
         return heap.buddy.dirtyUnits > 0
       }
       context.require(!kept.isEmpty, "with a delay of one tick nothing is kept")
+      // Pages of a unit that is in use grow old, too.
+      let small = [64 << 10, 100].compactMap { heap.allocate($0) }
+      guard small.count == 2 else { return context.find("no memory") }
+      heap.free(small[0])
+      usleep(300_000)
+      let calls = SystemFaults.callCount
+      heap.pool.purgeAged()
+      context.require(SystemFaults.callCount > calls, "free pages are kept for longer than the delay")
+      heap.free(small[1])
     }
     // What the system refuses to take is kept, over the cap: a purge still comes to an end.
     let refused = OwnHeap.with(OwnHeap.switches(region: 16 << 20) { $0.retain = 2 << 20 }) { heap in

@@ -24,6 +24,30 @@ extension Check {
       }
       context.require(made, "no heap")
     }
+    // A unit is writable as a whole or not at all, so that nothing grows into one.
+    let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20) { $0.strict = true }) { heap in
+      guard let block = heap.allocate(100_000) else { return context.find("no memory") }
+      guard case .done(let grown) = heap.reallocate(UserPointer(block), Request(size: 300_000), site: .unknown) else { return context.find("no memory") }
+      context.require(heap.level(of: grown) == .small, "a block grows into a unit, all of which counts")
+      heap.free(grown)
+    }
+    context.require(made, "no heap")
+  }
+
+  // A start that is refused leaves no address space behind.
+  static func refusedStarts(_ context: CheckContext, _ switches: Switches, call: Int) {
+    func start() {
+      SystemFaults.fail(call: call, onwards: false)
+      let made = OwnHeap.with(switches) { _ in }
+      SystemFaults.lift()
+      context.require(!made, "a heap, though call \(call) was refused")
+    }
+    for _ in 0..<2 { start() }
+    let mapped = ProcessMemory.mapped
+    for _ in 0..<10 { start() }
+    let grown = ProcessMemory.mapped - mapped
+    context.require(grown < 10 * System.pageBytes, "ten starts refused at call \(call) leave \(grown) bytes behind")
+    context.count(1)
   }
 
   static let listingRefused = Check(
@@ -120,15 +144,18 @@ extension Check {
     // From a cache, so that the only call to the system is the table's.
     var blocks = (0..<10).compactMap { _ in pool.allocateIfPossible(size: 24) }
     blocks.forEach { pool.deallocate($0) }
+    for count in [3, 1, 0] {
+      PoolAllocator.isTracking = false
+      PoolAllocator.isTracking = true
+      PoolAllocator.injectSystemFault(call: 1, onwards: true)
+      blocks = (0..<count).compactMap { _ in pool.allocateIfPossible(size: 24) }
+      PoolAllocator.liftSystemFaults()
+      let text = StandardError.captured { PoolAllocator.reportLeaks() }
+      let isSaid = text.contains("not recorded for want of memory: \(count)\n")
+      context.require(isSaid == (count > 0) && text.contains("want of memory") == (count > 0), "\(count) not recorded: the report says: \(text)")
+      blocks.forEach { pool.deallocate($0) }
+      context.count(1)
+    }
     PoolAllocator.isTracking = false
-    PoolAllocator.isTracking = true
-    PoolAllocator.injectSystemFault(call: 1, onwards: true)
-    blocks = (0..<3).compactMap { _ in pool.allocateIfPossible(size: 24) }
-    PoolAllocator.liftSystemFaults()
-    let text = StandardError.captured { PoolAllocator.reportLeaks() }
-    context.require(text.contains("not recorded for want of memory: 3"), "the report says: \(text)")
-    blocks.forEach { pool.deallocate($0) }
-    PoolAllocator.isTracking = false
-    context.count(3)
   }
 }

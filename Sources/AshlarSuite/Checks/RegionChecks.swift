@@ -28,6 +28,13 @@ extension Check {
     SystemFaults.lift()
     context.require(halved?.bytes == 28 << 20, "after a refusal a region has \(halved?.bytes ?? 0) bytes")
     halved?.release()
+    let mapped = ProcessMemory.mapped
+    SystemFaults.fail(call: 2, onwards: false)
+    let strict = Region<HardwareMemory>(bytes: 56 << 20, strict: true, unitRecordBytes: { $0 })
+    SystemFaults.lift()
+    let taken = ProcessMemory.mapped - mapped
+    context.require(strict?.bytes == 28 << 20 && taken < 40 << 20, "a region that can't be made writable leaves \(taken) bytes behind")
+    strict?.release()
     purges(context)
   }
 
@@ -192,7 +199,9 @@ extension Check {
     context.require(pages.map(\.page) == Array(0..<16), "untouched pages are taken in the order \(pages.map(\.page))")
     // 4 to 7 are purged and 9 to 11 not: warm ones come first, then the first that is free.
     for page in pages[4..<8] { layers.pool.giveBack(page, order: 0) }
+    let calls = SystemFaults.callCount
     layers.pool.purge(all: true)
+    context.require(SystemFaults.callCount - calls == 2, "a run of four pages, and their tags, take \(SystemFaults.callCount - calls) calls")
     for page in pages[9..<12] { layers.pool.giveBack(page, order: 0) }
     let taken = [1, 0, 0, 1].compactMap { layers.pool.take(order: $0)?.page }
     context.require(taken == [10, 9, 4, 6], "runs are taken at \(taken)")

@@ -72,6 +72,7 @@ extension Check {
     heap.setTracking(true)
     expect(["ashlar: 0 blocks live, 0 bytes"], "no blocks", context) { _ = heap.tracker.report() }
     let caller = UnsafeMutableRawPointer(bitPattern: 0x1000)
+    context.require(Site(caller: caller).line == 0 && Site.unknown.line == 0, "a return address has a line")
     let sites: [(Int, Site)] = [
       (100, Site(file: "A.swift", line: 1)), (50, Site(file: "A.swift", line: 1)), (7, Site(file: "A.swift", line: 2)),
       (2 << 20, Site(file: "A.swift", line: 1)), (1, Site(caller: caller)), (9, .unknown),

@@ -111,6 +111,15 @@ extension Check {
         context.count(1)
       }
     }
+    // Blocks from no bin: by lot, one in ten of 500.
+    withGuards(.init(canaries: 10)) {
+      let guarded = (0..<500).filter { _ in
+        guard let block = PoolAllocator().allocateIfPossible(size: 2 << 20) else { return false }
+        defer { PoolAllocator().deallocate(block) }
+        return ProcessHeap.shared?.guarded.record(of: UserPointer(block)) != nil
+      }
+      context.require((20...100).contains(guarded.count), "one in ten of 500 blocks: \(guarded.count) are guarded")
+    }
   }
 
   static let start = Check("start", "a process that starts with switches set: what is tracked and guarded from the first block on, how much is reserved") {

@@ -50,8 +50,8 @@ public enum ChildProcess {
       usleep(5000)
       if stop != nil { continue }
       if ContinuousClock().now > deadline { stop = .timeout } else if resident(process.processIdentifier) > residentLimit { stop = .tooMuchMemory }
-      // Its children are of its own making and end with the pipe of the test, or by their own alarm.
-      if stop != nil { kill(process.processIdentifier, SIGKILL) }
+      // And its children, which are of its group: it is not known to have ended while one of them runs.
+      if stop != nil { kill(-process.processIdentifier, SIGKILL) }
     }
     process.waitUntilExit()
     if let stop { return stop }
