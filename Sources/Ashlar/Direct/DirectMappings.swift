@@ -112,10 +112,8 @@ package struct DirectMappings<Memory: SharedMemory> {
       block.mapped = mapped
       block.size = size
       // A block that changes its level is an allocation of the one and none of the other.
-      if block.isHuge != wasHuge {
-        counts(wasHuge)[0] -= 1
-        counts(block.isHuge)[0] += 1
-      }
+      counts(wasHuge)[0] -= 1
+      counts(block.isHuge)[0] += 1
       list(address, block)
       return BlockBase(address: address)
     }

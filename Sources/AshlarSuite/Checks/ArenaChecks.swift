@@ -81,6 +81,7 @@ extension Check {
       }
       // No bytes, were the product cut off at 64 bits.
       context.require((try? shared.allocate((Int64, Int16).self, count: .max / 8 + 1)) == nil, "a product that overflows is granted")
+      context.require((try? arena.allocate((Int64, Int16).self, count: .max / 8 + 1)) == nil, "a product that overflows is granted")
       // Each chunk is as large as all before it, from 256 B to 1 MiB.
       let growing = try Arena(chunkSize: 0)
       for _ in 0..<(10 << 10) { _ = try growing.allocate(size: 1000) }

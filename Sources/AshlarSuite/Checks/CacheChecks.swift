@@ -126,6 +126,13 @@ extension Check {
     context.require(heap.slabs.giveBack(sizeClass, 1) { _ in tag } == tag, "a block that is live comes home")
     context.require(heap.checkInvariants(), "a full slab is said to have blocks")
     blocks.forEach(heap.free)
+    // Of a slab that is gone, its tags with it: nothing is known of the block any more, and all of that is zero.
+    guard let alone = heap.allocate(1 << 20) else { return context.find("no memory") }
+    let last = heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: alone)))
+    heap.free(alone)
+    heap.trim()
+    let largest = SizeClass(holding: 1 << 20)
+    context.require(heap.slabs.giveBack(largest, 1) { _ in last } == last && heap.checkInvariants(), "a block comes home to no slab")
   }
 
   static let slabReuse = Check("slab-reuse", "blocks at home in slabs that are in use are taken before new ones are cut") { context in

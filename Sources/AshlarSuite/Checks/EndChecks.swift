@@ -5,6 +5,7 @@ extension Check {
   static let ends = Check("ends", "the first and the last of all that is gone through: classes, orders, guard pages, addresses given back") {
     context in
     for index in [0, SizeClass.count - 1] { sizeClass(SizeClass(index: index), context) }
+    context.require(SizeClass(holding: 0).index == 0 && SizeClass(holding: 1).index == 0 && SizeClass(holding: 17).index == 1, "the classes of 0, 1 and 17 bytes")
     firstOrder(context)
     let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20)) { heap in
       addresses(heap, context)

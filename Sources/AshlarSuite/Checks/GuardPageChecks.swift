@@ -69,6 +69,8 @@ extension Check {
     died("underflow", of: sorted[0]) { UnsafeMutableRawPointer(bitPattern: first)?.storeBytes(of: 1, as: UInt8.self) }
     died("overflow", of: sorted[255]) { UnsafeMutableRawPointer(bitPattern: end - 1)?.storeBytes(of: 1, as: UInt8.self) }
     elsewhere(context)
+    let faults = FaultRecorder.record { PoolAllocator().deallocate(left - 16) }
+    context.require(faults.map(\.state) == ["in the page of a guarded block, not at its start"], "a free before a block in its page: \(faults)")
     died("use after free", of: left) {
       PoolAllocator().deallocate(left)
       left.storeBytes(of: 1, as: UInt8.self)

@@ -162,6 +162,13 @@ extension Check {
         return PoolAllocator.systemCallCount - before
       }
       _ = direct.allocate(size: 1, alignment: 1)
+      // The first that is given back, and what is mapped in its place.
+      let first = direct.allocate(size: 4096, alignment: 1)?.base
+      if let first { _ = direct.release(first) }
+      if let next = direct.allocate(size: 4096, alignment: 1)?.base {
+        context.require(!direct.wasReleased(next), "a live block is said to have been given back")
+        _ = direct.release(next)
+      }
       for (size, alignment, most) in [(0, 1, 1), (0, 1 << 17, 3), (5000, 16, 1), (1 << 20, 4096, 1), (5000, 8192, 3), (1 << 20, 1 << 22, 3)] {
         var base: BlockBase?
         let taken = calls { base = direct.allocate(size: size, alignment: alignment)?.base }

@@ -162,6 +162,16 @@ extension Check {
     }
     let faults = FaultRecorder.record { allocator.deallocate(block, size: page + 1) }
     context.require(faults.map(\.kind) == ["wrong size"] && allocator.usableSize(of: block) == page, "a sized free too large: \(faults)")
+    // What the system does not resize in place is copied.
+    block.storeBytes(of: 0x5A, toByteOffset: 7, as: UInt8.self)
+    PoolAllocator.injectSystemFault(call: 1, onwards: false)
+    let copied = try? allocator.reallocate(block, size: 3 * page)
+    PoolAllocator.liftSystemFaults()
+    context.require(copied?.load(fromByteOffset: 7, as: UInt8.self) == 0x5A, "a block that was copied has lost its contents")
+    guard let block = copied.flatMap({ try? allocator.reallocate($0, size: page) }) else { return context.find("no block") }
+    let mapped = ProcessMemory.mapped
+    for _ in 0..<10 { _ = try? NUMAAllocator(.local) }
+    context.require(ProcessMemory.mapped - mapped < 10 * page, "an allocator of nodes leaves \(ProcessMemory.mapped - mapped) bytes behind")
     let negative = FaultRecorder.record { allocator.deallocate(block, size: -1) }
     context.require(negative.map(\.kind) == ["wrong size"], "a sized free of less than nothing: \(negative)")
     let empty = try? allocator.allocate(size: 0)

@@ -133,6 +133,15 @@ extension Check {
       context.require(SystemFaults.callCount > calls, "free pages are kept for longer than the delay")
       heap.free(small[1])
     }
+    // The blocks that were freed last, each of another order: no more of them go than must.
+    let last = OwnHeap.with(OwnHeap.switches(region: 64 << 20) { $0.retain = 8 << 20 }) { heap in
+      let blocks = [2, 2, 4, 4, 8, 8].compactMap { heap.allocate($0 << 20) }
+      guard blocks.count == 6 else { return context.find("no memory") }
+      for index in [0, 2, 4] { heap.free(blocks[index]) }
+      heap.buddy.purge(all: false)
+      context.require((1...8).contains(heap.buddy.dirtyUnits), "of 14 units \(heap.buddy.dirtyUnits) stay dirty, 8 may")
+      for index in [1, 3, 5] { heap.free(blocks[index]) }
+    }
     // What the system refuses to take is kept, over the cap: a purge still comes to an end.
     let refused = OwnHeap.with(OwnHeap.switches(region: 16 << 20) { $0.retain = 2 << 20 }) { heap in
       let blocks = [2 << 20, 2 << 20, 2 << 20, 64 << 10, 1 << 20, 1 << 20, 1 << 20].compactMap { heap.allocate($0) }
@@ -143,7 +152,7 @@ extension Check {
       heap.trim()
       context.require(heap.buddy.dirtyUnits == 0 && heap.checkInvariants(), "units stay dirty after all were purged")
     }
-    context.require(made && capped && young && refused, "no heap")
+    context.require(made && capped && young && last && refused, "no heap")
     context.count(1)
   }
 }

@@ -26,7 +26,9 @@ extension Check {
     }
     // A unit is writable as a whole or not at all, so that nothing grows into one.
     let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20) { $0.strict = true }) { heap in
+      let calls = SystemFaults.callCount
       guard let block = heap.allocate(100_000) else { return context.find("no memory") }
+      context.require(SystemFaults.callCount > calls, "a unit is writable before it is used")
       guard case .done(let grown) = heap.reallocate(UserPointer(block), Request(size: 300_000), site: .unknown) else { return context.find("no memory") }
       context.require(heap.level(of: grown) == .small, "a block grows into a unit, all of which counts")
       heap.free(grown)

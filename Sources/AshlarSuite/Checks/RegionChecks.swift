@@ -68,6 +68,9 @@ extension Check {
     let offsets = [0, bytes / 16, pages * 8, pages * 64, pages * 512].reduce(into: [end]) { $0.append($0.last! + UInt($1)) }.dropFirst()
     context.require(tables == Array(offsets), "the tables of \(bytes) bytes lie at \(tables.map(hex))")
     context.require(region.contains(region.base) && region.contains(end - 1), "a region without its ends")
+    let (first, last) = (UInt(bitPattern: region.tags), UInt(bitPattern: region.tags) + UInt(bytes / 16))
+    context.require(region.contains(TagAddress(first)) && region.contains(TagAddress(last - 1)), "tags without their ends")
+    context.require(!region.contains(TagAddress(first - 1)) && !region.contains(TagAddress(last)), "tags with what lies beside them")
     context.require(!region.contains(region.base - 1) && !region.contains(end) && !region.contains(0), "a region with what lies beside it")
     for unit in [0, 1, region.unitCount - 1] {
       let start = region.base + UInt(unit) << 20
