@@ -125,7 +125,15 @@ extension Check {
     let tag = heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: block)))
     context.require(heap.slabs.giveBack(sizeClass, 1) { _ in tag } == tag, "a block that is live comes home")
     context.require(heap.checkInvariants(), "a full slab is said to have blocks")
-    blocks.forEach(heap.free)
+    // The one behind it comes home all the same.
+    let other = BlockBase(address: UInt(bitPattern: blocks[1]))
+    heap.region.setTag(.free(sizeClass), at: other)
+    let tags = [tag, heap.region.tagAddress(of: other)]
+    let taken = heap.slabs.takenCount(sizeClass)
+    context.require(heap.slabs.giveBack(sizeClass, 2) { tags[$0] } == tag, "a block that is live comes home")
+    context.require(heap.slabs.takenCount(sizeClass) == taken - 1, "the block behind one that is live does not come home")
+    drained(heap, tags[1], sizeClass, context)
+    for block in blocks where block != blocks[1] { heap.free(block) }
     // Of a slab that is gone, its tags with it: nothing is known of the block any more, and all of that is zero.
     guard let alone = heap.allocate(1 << 20) else { return context.find("no memory") }
     let last = heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: alone)))
@@ -133,6 +141,15 @@ extension Check {
     heap.trim()
     let largest = SizeClass(holding: 1 << 20)
     context.require(heap.slabs.giveBack(largest, 1) { _ in last } == last && heap.checkInvariants(), "a block comes home to no slab")
+  }
+
+  // Found on the way home from a global stack.
+  private static func drained(_ heap: Heap<HardwareMemory>, _ home: TagAddress, _ sizeClass: SizeClass, _ context: CheckContext) {
+    guard let magazine = heap.depots.takeEmpty() else { return context.find("no magazine") }
+    magazine.hold(1) { _ in home }
+    heap.depots.put(magazine, sizeClass)
+    let faults = FaultRecorder.record { heap.trim() }
+    context.require(faults.map(\.kind) == ["block freed twice at once"], "a block that is home already is drained: \(faults)")
   }
 
   static let slabReuse = Check("slab-reuse", "blocks at home in slabs that are in use are taken before new ones are cut") { context in

@@ -8,6 +8,12 @@ extension Check {
     guard PoolAllocator.guards == .init(), !PoolAllocator.isTracking, let cache = ProcessHeap.shared?.cacheOfThread() else {
       return context.note("left out: no call takes the hot path")
     }
+    if ProcessHeap.shared?.switches.cachePercent == 100 {
+      for sizeClass in [SizeClass(index: 0), SizeClass(holding: 100_000)] {
+        let capacity = cache.bin(sizeClass).capacity
+        context.require(capacity == 2 * sizeClass.batch, "a bin of \(sizeClass.size) B has room for \(capacity) blocks, not two magazines")
+      }
+    }
     for size in [1, 64, 1000, 1024] {
       guard let block = pool.allocateIfPossible(size: size) else { return context.find("no memory") }
       HotPath<HardwareMemory>.free(block) { context.find("\(size) bytes are not freed on the hot path") }
@@ -16,6 +22,7 @@ extension Check {
       context.require(again == block, "another block than the one freed last")
       pool.deallocate(block)
     }
+    beyondTheLast(context)
     // Another thread's change of guards reaches this one's cache with its first call that leaves the hot path.
     let calls: [(String, isHot: Bool, () -> UnsafeMutableRawPointer?)] = [
       ("malloc(64)", true, { ashlarMalloc(64) }), ("malloc(1024)", true, { ashlarMalloc(1024) }), ("malloc(5000)", true, { ashlarMalloc(5000) }),
@@ -131,6 +138,21 @@ extension Check {
         context.require(made, "no heap")
       }
     }
+  }
+
+  // Behind a cache's last bin may lie anything: what would be open, and full, were it one.
+  private static func beyondTheLast(_ context: CheckContext) {
+    let bytes = ThreadCache<HardwareMemory>.bytes
+    let memory = ZeroedMemory(bytes: bytes + 4096)
+    ThreadCache<HardwareMemory>(memory.start).lay { _ in 1 }
+    memset(memory.start + bytes, 1, 4096)
+    let own = HardwareMemory.cache
+    HardwareMemory.cache = memory.start
+    defer { HardwareMemory.cache = own }
+    var isSlow = false
+    let size = UInt(SizeClass.largest + 1)
+    _ = HotPath<HardwareMemory>.allocateLarger(size, otherwise: { isSlow = true; return nil }, live: { _ in nil })
+    context.require(isSlow, "a block larger than the largest class is taken from a bin")
   }
 
   static let stretching = Check("stretching", "where pages are refused as too many, they are asked for less often") { context in

@@ -99,7 +99,7 @@ extension Check {
     let block = single.blocks(largest, 1)
     magazine.hold(1) { single.tag(block[$0]) }
     single.depots.put(magazine, largest)
-    for _ in 0..<2 { single.depots.drainIdle(largest, into: single.slabs) }
+    for _ in 0..<2 { _ = single.depots.drainIdle(largest, into: single.slabs) }
     context.require(single.depots.blockCount(largest) == 0, "a single block that nobody used is kept")
     // What another class has above its limit takes nothing from what this one may have.
     let crowded = OwnLayers(mebibytes: 4, depotBytes: 0)

@@ -57,6 +57,13 @@ extension Check {
       table.removeAll()
     }
     context.require(PoolAllocator.systemCallCount == calls + 20, "a table's memory is not given back")
+    // Room for 256, half of it, and twice that.
+    for key in 1...129 as ClosedRange<UInt> {
+      context.require(table.makeRoom(), "memory is out")
+      table.insert(key << 12, 0)
+    }
+    context.require(PoolAllocator.systemCallCount == calls + 23, "a table that grows keeps what it had, too")
+    table.removeAll()
     context.count(20_000)
   }
 

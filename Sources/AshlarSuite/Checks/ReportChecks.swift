@@ -85,6 +85,7 @@ extension Check {
         "ashlar:   1 small block, 1 bytes, from return address 0x1000", "ashlar:   1 small block, 9 bytes, from return address 0x0",
       ], "live blocks", context) { _ = heap.tracker.report() }
     }
+    context.require(heap.tracker.count == 6, "after its reports the tracker knows \(heap.tracker.count) blocks")
     blocks.forEach(heap.free)
     heap.setTracking(false)
   }
@@ -162,6 +163,15 @@ extension Check {
       context.require(status & 127 == SIGABRT && line == "ashlar: \(expected)\n", "a fault is said to be: \(said), status \(status)")
       context.count(1)
     }
+    do {
+      // What is no block of the heap is on no level of it.
+      let objects = try ObjectPool<Int>(capacity: 1)
+      let object = try objects.allocate()
+      objects.deallocate(object)
+      expectFault("double free: free of \(hex(UInt(bitPattern: object))), block of 16 B, already free: in its object pool") {
+        objects.deallocate(object)
+      }
+    } catch { context.find("no object") }
     let shapes = [(1, "small block of 16 B (class 0)"), (64, "small block of 64 B (class 3)"), (3 << 20, "medium block of 4 MiB (class 2)")]
     for (size, shape) in shapes {
       guard let block = pool.allocateIfPossible(size: size) else { return context.find("no memory") }
