@@ -27,6 +27,8 @@ public struct Hunt: Sendable {
     /// The defects whose places it comes to: no other can it find.
     let reached: Set<String>
     var isModel: Bool { if case .model = killer { true } else { false } }
+    /// What it takes for each place to be looked at: one that comes to few looks closely, and is worth its time.
+    var cost: Double { seconds * Double(reached.count) }
   }
 
   public let program: URL
@@ -55,7 +57,7 @@ public struct Hunt: Sendable {
       let reached = try places.take()
       if killer != .check("leaks") { steps.append(Step(killer: killer, isShort: isShort, seconds: run.seconds, reached: reached)) }
     }
-    self.steps = steps.sorted { $0.seconds < $1.seconds }
+    self.steps = steps.sorted { $0.cost < $1.cost }
   }
 
   public struct NotClean: Error, CustomStringConvertible {
@@ -96,7 +98,7 @@ public struct Hunt: Sendable {
     return step.isModel ? [step, Step(killer: killer, isShort: false, seconds: step.seconds, reached: step.reached)] : [step]
   }
 
-  // What has found most in the same file comes first, then what is done soonest.
+  // What has found most in the same file comes first, then what costs least.
   private func untried(_ defect: Defect) -> [Step] {
     let counts = kills.counts(defect.file)
     let able = steps.filter { $0.reached.contains(defect.name) && !defect.killers.contains($0.killer) }

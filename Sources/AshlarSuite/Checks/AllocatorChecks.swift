@@ -47,7 +47,6 @@ extension Check {
     for _ in 0..<10 { system.deallocate(system.allocateIfPossible(size: 64 << 20)) }
     context.require(ProcessMemory.mapped - mapped < 128 << 20, "what is freed stays mapped: \(ProcessMemory.mapped - mapped) bytes")
     for allocator in [system, PoolAllocator()] as [any BlockAllocator] { usualAlignment(allocator, context) }
-    interface(context)
   }
 
   // Who names no alignment gets the usual one.
@@ -59,21 +58,6 @@ extension Check {
       context.require(larger != nil, "\(allocator): no larger block without an alignment")
       allocator.deallocate(larger)
     }
-  }
-
-  // What the suite's own interface does reaches the heap.
-  private static func interface(_ context: CheckContext) {
-    let pool = PoolAllocator()
-    pool.trim()
-    pool.deallocate(pool.allocateIfPossible(size: 64))
-    guard let heap = ProcessHeap.shared, let bin = heap.cacheOfThread()?.bin(SizeClass(holding: 64)) else { return context.find("no cache") }
-    context.require(bin.count > 0, "a block that was freed is in no bin")
-    pool.reclaim()
-    context.require(bin.count == 0, "a bin that was reclaimed holds blocks")
-    pool.deallocate(pool.allocateIfPossible(size: 8 << 20))
-    let calls = SystemFaults.callCount
-    pool.purge()
-    context.require(heap.buddy.dirtyUnits == 0 && SystemFaults.callCount > calls, "units stay dirty after a purge")
   }
 
   private static func expect(_ expected: AllocationError, _ context: CheckContext, _ body: () throws(AllocationError) -> Void) {

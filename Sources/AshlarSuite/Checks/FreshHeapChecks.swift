@@ -17,21 +17,36 @@ extension Check {
     }
   }
 
+  // A start that is refused leaves no address space behind.
+  private static func refusedStarts(_ context: CheckContext, _ switches: Switches, call: Int) {
+    refuseOften(call, "a start refused at call \(call)", context) { !OwnHeap.with(switches) { _ in } }
+  }
+
   // The guard pages take two calls, the records' and their own.
   private static func refusedPages(_ context: CheckContext) {
     let made = OwnHeap.with(modes[0].switches) { heap in
-      func refuse() {
-        SystemFaults.fail(call: 2, onwards: false)
+      refuseOften(2, "guard pages refused", context) {
         heap.setGuards(canaries: 0, pages: 1)
-        SystemFaults.lift()
+        return heap.policy.pageInterval == 0
       }
-      refuse()
-      let mapped = ProcessMemory.mapped
-      for _ in 0..<10 { refuse() }
-      let grown = ProcessMemory.mapped - mapped
-      context.require(heap.policy.pageInterval == 0 && grown < 10 * System.pageBytes, "guard pages that were refused leave \(grown) bytes behind")
     }
     context.require(made, "no heap")
+  }
+
+  // The first two times may map what stays for good: a thread's records, a table.
+  private static func refuseOften(_ call: Int, _ name: String, _ context: CheckContext, _ isRefused: () -> Bool) {
+    func refuse() {
+      SystemFaults.fail(call: call, onwards: false)
+      let refused = isRefused()
+      SystemFaults.lift()
+      context.require(refused, "\(name): granted all the same")
+    }
+    for _ in 0..<2 { refuse() }
+    let mapped = ProcessMemory.mapped
+    for _ in 0..<10 { refuse() }
+    let grown = ProcessMemory.mapped - mapped
+    context.require(grown < 10 * System.pageBytes, "\(name) ten times leaves \(grown) bytes behind")
+    context.count(1)
   }
 
   private struct Mode {

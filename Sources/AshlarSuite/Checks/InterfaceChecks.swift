@@ -32,6 +32,7 @@ extension Check {
       ashlarFreeAlignedSized(block, page, size)
     }
     otherFunctions(context)
+    internalInterface(context)
   }
 
   private static func otherFunctions(_ context: CheckContext) {
@@ -88,6 +89,21 @@ extension Check {
     ashlarFree(wrong)
     context.require(PoolAllocator().statistics().total.liveBlocks == live, "blocks are left over")
     context.count(15)
+  }
+
+  // What the suite's own interface does reaches the heap.
+  private static func internalInterface(_ context: CheckContext) {
+    let pool = PoolAllocator()
+    pool.trim()
+    pool.deallocate(pool.allocateIfPossible(size: 64))
+    guard let heap = ProcessHeap.shared, let bin = heap.cacheOfThread()?.bin(SizeClass(holding: 64)) else { return context.find("no cache") }
+    context.require(bin.count > 0, "a block that was freed is in no bin")
+    pool.reclaim()
+    context.require(bin.count == 0, "a bin that was reclaimed holds blocks")
+    pool.deallocate(pool.allocateIfPossible(size: 8 << 20))
+    let calls = SystemFaults.callCount
+    pool.purge()
+    context.require(heap.buddy.dirtyUnits == 0 && SystemFaults.callCount > calls, "units stay dirty after a purge")
   }
 
   static let growth = Check(

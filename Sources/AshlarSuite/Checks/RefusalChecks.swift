@@ -36,22 +36,6 @@ extension Check {
     context.require(made, "no heap")
   }
 
-  // A start that is refused leaves no address space behind.
-  static func refusedStarts(_ context: CheckContext, _ switches: Switches, call: Int) {
-    func start() {
-      SystemFaults.fail(call: call, onwards: false)
-      let made = OwnHeap.with(switches) { _ in }
-      SystemFaults.lift()
-      context.require(!made, "a heap, though call \(call) was refused")
-    }
-    for _ in 0..<2 { start() }
-    let mapped = ProcessMemory.mapped
-    for _ in 0..<10 { start() }
-    let grown = ProcessMemory.mapped - mapped
-    context.require(grown < 10 * System.pageBytes, "ten starts refused at call \(call) leave \(grown) bytes behind")
-    context.count(1)
-  }
-
   static let listingRefused = Check(
     "listing-refused", "a mapping, or a guarded block, whose record finds no room is given back"
   ) { context in
