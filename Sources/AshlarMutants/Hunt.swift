@@ -114,7 +114,7 @@ public struct Hunt: Sendable {
 
   private static func arguments(_ killer: Killer, isShort: Bool) -> [String] {
     switch killer {
-    case .model(let name): ["explore", name] + (isShort ? ["--preemptions", "1", "--limit", "\(modelLimit)"] : [])
+    case .model(let name): ["explore", name] + (isShort ? ["--preemptions", "2", "--limit", "\(modelLimit)"] : [])
     // What is still live at the end is a finding too.
     case .check(let name): ["check", "--only", name == "leaks" ? name : "\(name),leaks", "--seed", "\(seed)"]
     }

@@ -53,23 +53,23 @@ package struct HeapCounters<Memory: SharedMemory> {
   package static var bytes: Int { (2 * BuddyTables.orders + SizeClass.count) * 8 }
 
   /// `state` is `bytes` long and zero.
-  init(state: UnsafeMutableRawPointer) { self.state = state }
+  package init(state: UnsafeMutableRawPointer) { self.state = state }
 
   private func word(_ index: Int) -> SharedWord { SharedWord(state + index * 8) }
   private func allocated(_ order: Int) -> SharedWord { word(order) }
   private func live(_ order: Int) -> SharedWord { word(BuddyTables.orders + order) }
   private func uncached(_ sizeClass: SizeClass) -> SharedWord { word(2 * BuddyTables.orders + sizeClass.index) }
 
-  func countMedium(_ order: Int) {
+  package func countMedium(_ order: Int) {
     Memory.add(1, to: allocated(order), .relaxed)
     Memory.add(1, to: live(order), .relaxed)
   }
   func uncountMedium(_ order: Int) { Memory.add(UInt(bitPattern: -1), to: live(order), .relaxed) }
-  func countUncached(_ sizeClass: SizeClass) { Memory.add(1, to: uncached(sizeClass), .relaxed) }
+  package func countUncached(_ sizeClass: SizeClass) { Memory.add(1, to: uncached(sizeClass), .relaxed) }
 
-  func medium(_ order: Int) -> (allocations: Int, liveBlocks: Int) {
+  package func medium(_ order: Int) -> (allocations: Int, liveBlocks: Int) {
     (Int(bitPattern: Memory.load(allocated(order))), Int(bitPattern: Memory.load(live(order))))
   }
 
-  func uncachedAllocations(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(uncached(sizeClass))) }
+  package func uncachedAllocations(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(uncached(sizeClass))) }
 }

@@ -93,7 +93,7 @@ extension Heap where Memory == HardwareMemory {
     body(PendingUnmaps.lock)
   }
 
-  private func reportAtExit() {
+  package func reportAtExit() {
     if switches.statistics { printStatistics() }
     if tracker.isEnabled { _ = tracker.report() }
     _ = reportDamage(.exit)

@@ -17,7 +17,7 @@ extension Heap {
 
   /// Gives back what has been free for long. Looked at now and then by threads that call: of those whose blocks only go to
   /// and fro in their caches, nobody else would learn that time has passed.
-  func purgeAged() {
+  package func purgeAged() {
     if depotTimer.claim() { drainDepots(depots.drainIdle) }
     pool.purgeAged()
     buddy.purgeAged()

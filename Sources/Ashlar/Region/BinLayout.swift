@@ -21,9 +21,6 @@ extension SizeClass {
 
   /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
   ///
-  /// About 256 KiB worth to 64 KiB, where blocks come and go by the thousand; 128 KiB above. At least one, at most 64.
-  package var batch: Int {
-    let bytes = size <= 64 << 10 ? 256 << 10 : 128 << 10
-    return min(max(bytes / size, 1), Self.largestBatch)
-  }
+  /// About 256 KiB worth to 64 KiB, where blocks come and go by the thousand, and at most 64; one above.
+  package var batch: Int { size <= 64 << 10 ? min((256 << 10) / size, Self.largestBatch) : 1 }
 }

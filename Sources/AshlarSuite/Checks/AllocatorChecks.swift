@@ -99,6 +99,10 @@ extension Check {
     for guards in [PoolAllocator.Guards(canaries: -1, pages: 0), .init(canaries: 1_000_000_001, pages: 0), .init(canaries: 0, pages: -1)] {
       context.require(traps { PoolAllocator.guards = guards }, "\(guards) are taken")
     }
+    context.require(DefaultAllocator.current is PoolAllocator, "the default is \(DefaultAllocator.current)")
+    DefaultAllocator.current = SystemAllocator()
+    context.require(DefaultAllocator.current is SystemAllocator, "another default is not taken")
+    DefaultAllocator.current = pool
     context.require(!traps { PoolAllocator.guards = .init(canaries: 1_000_000_000, pages: 0) }, "the largest interval is refused")
     for index in [-1, SizeClass.count] { context.require(traps { _ = pool.statistics(ofSizeClass: index) }, "there are figures of class \(index)") }
     for order in [-1, BuddyTables.orders] { context.require(traps { _ = pool.statistics(ofOrder: order) }, "there are figures of order \(order)") }

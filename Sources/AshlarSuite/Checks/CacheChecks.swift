@@ -205,6 +205,8 @@ extension Check {
           faults.map(\.state) == ["already free: its slab went back to the pool"], "page \(number + 1): reported as \(faults)")
         context.count(1)
       }
+      let untouched = FaultRecorder.record { heap.free(blocks[8] + (64 << 10)) }
+      context.require(untouched.map(\.state) == ["never allocated: untouched in its slab"], "what nobody had yet is reported as \(untouched)")
       heap.free(other)
       heap.free(blocks[8])
       behindTheLast(heap, context)

@@ -15,6 +15,11 @@ extension Check {
         return blocks
       }
       for _ in 0..<3 { all().forEach { pool.deallocate($0) } }
+      for (size, alignment, fits) in [(4096, 4096, true), (1, 4096, true), (4097, 16, false), (1, 8192, false)] where System.pageBytes == 4096 {
+        let block = pool.allocateIfPossible(size: size, alignment: alignment)
+        context.require(pages.contains(UInt(bitPattern: block)) == fits, "\(size) bytes aligned to \(alignment) \(fits ? "" : "don't ")fit before a page")
+        pool.deallocate(block)
+      }
       // Refused, the page is not had, and the slot is for a later block.
       for _ in 0..<300 {
         PoolAllocator.injectSystemFault(call: 1, onwards: false)

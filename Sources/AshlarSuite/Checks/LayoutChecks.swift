@@ -14,10 +14,16 @@ extension Check {
     table(context)
     stack(context)
     guardPolicy(context)
+    counters(context)
     for (size, bytes) in [(0, 16), (1, 16), (16, 16), (17, 32), (32, 32), (33, 48)] {
       let slot = SlotPool<HardwareMemory>.Layout(slots: 1, size: size, alignment: 8)?.slotBytes
       context.require(slot == bytes, "objects of \(size) bytes have slots of \(slot ?? 0)")
     }
+    // 2^60 slots of 32 bytes are 0 bytes where nobody looks at the carry.
+    for (slots, size) in [(-1, 16), (1 << 60, 32), (Int.max, 16), (1, .max), ((4 << 30) + 1, 16)] {
+      context.require(SlotPool<HardwareMemory>.Layout(slots: slots, size: size, alignment: 8) == nil, "\(slots) slots of \(size) bytes have a layout")
+    }
+    batches(context)
   }
 
   // What lies before its words is another part's.
@@ -48,6 +54,31 @@ extension Check {
     ]
     for (name, bytes, words) in inWords { context.require(bytes == 8 * words, "\(name): \(bytes) bytes, not \(words) words") }
     context.count(inLines.count + inWords.count)
+  }
+
+  // What travels at once was measured, and is not to change by the way.
+  private static func batches(_ context: CheckContext) {
+    for (size, batch) in [
+      (16, 64), (1024, 64), (4096, 64), (5120, 51), (16 << 10, 16), (48 << 10, 5), (64 << 10, 4), (80 << 10, 1), (128 << 10, 1), (1 << 20, 1),
+    ] {
+      context.require(SizeClass(holding: size).batch == batch, "\(SizeClass(holding: size).batch) blocks of \(size) travel at once, not \(batch)")
+      context.count(1)
+    }
+  }
+
+  // Each count in a word of its own, none behind the last.
+  private static func counters(_ context: CheckContext) {
+    let memory = ZeroedMemory(bytes: HeapCounters<HardwareMemory>.bytes)
+    let counters = HeapCounters<HardwareMemory>(state: memory.start)
+    let classes = (0..<SizeClass.count).map { SizeClass(index: $0) }
+    for order in 0..<BuddyTables.orders { (0...order).forEach { _ in counters.countMedium(order) } }
+    for sizeClass in classes { (0...sizeClass.index).forEach { _ in counters.countUncached(sizeClass) } }
+    for order in 0..<BuddyTables.orders { context.require(counters.medium(order) == (order + 1, order + 1), "order \(order): \(counters.medium(order))") }
+    for sizeClass in classes {
+      let counted = counters.uncachedAllocations(sizeClass)
+      context.require(counted == sizeClass.index + 1, "class \(sizeClass.index): \(counted) are counted")
+    }
+    context.count(BuddyTables.orders + SizeClass.count)
   }
 
   private static func buddyTables(_ units: Int, _ capacity: Int, _ context: CheckContext) {

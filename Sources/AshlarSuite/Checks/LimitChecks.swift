@@ -32,7 +32,8 @@ extension Check {
     "depot-limit", "what the global stacks keep: of each class 1 MiB or two magazines, and of all together 32 MiB above that"
   ) { context in
     let pool = PoolAllocator()
-    guard let depots = ProcessHeap.shared?.depots, let switches = ProcessHeap.shared?.switches else { return context.find("no heap") }
+    guard let heap = ProcessHeap.shared else { return context.find("no heap") }
+    let (depots, slabs, switches) = (heap.depots, heap.slabs, heap.switches)
     func keep(_ size: Int, outOf bytes: Int, _ least: Int, _ most: Int) {
       let sizeClass = SizeClass(holding: size)
       let blocks = (0..<(bytes / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
@@ -40,7 +41,18 @@ extension Check {
       let kept = depots.blockCount(sizeClass) * size
       context.require(
         kept <= most && kept > least - sizeClass.batch * size, "class \(size): \(kept) bytes are kept, not \(least) to \(most)")
+      // Full ones, as a bin that overflows sends them.
+      context.require(depots.blockCount(sizeClass) % sizeClass.batch == 0, "class \(size): magazines are not full")
+      // What lies here is had before what is home.
+      let home = slabs.takenCount(sizeClass)
+      let again = (0..<min(kept / size, 4 * sizeClass.batch)).compactMap { _ in pool.allocateIfPossible(size: size) }
+      context.require(slabs.takenCount(sizeClass) == home, "class \(size): blocks are taken from home while others are here")
+      again.forEach { pool.deallocate($0) }
       context.count(blocks.count)
+    }
+    for sizeClass in (0..<SizeClass.count).map({ SizeClass(index: $0) }) {
+      let own = max(switches.depot, 2 * sizeClass.batch * sizeClass.size)
+      context.require(depots.limit(sizeClass) == own, "class \(sizeClass.size) may keep \(depots.limit(sizeClass)) bytes, not \(own)")
     }
     for size in [48, 64, 1024, 2048, 16 << 10, 112 << 10, 128 << 10, 1 << 20] {
       pool.trim()

@@ -83,6 +83,18 @@ extension Check {
     context.require(NUMA.node(of: first + 4999) != nil, "\(allocator): the last object that was preallocated is not there")
     context.require(NUMA.node(of: first + 9000) == nil, "\(allocator): an object is there that was not preallocated")
     requirePlaced(UnsafeMutableRawBufferPointer(start: first, count: 160_000), allocator, context)
+    preallocateToTheLast(allocator, context)
+  }
+
+  // A last page of which only a few bytes are preallocated.
+  private static func preallocateToTheLast(_ allocator: NUMAAllocator, _ context: CheckContext) {
+    let (page, slots) = (System.pageBytes, System.pageBytes / 16)
+    guard let pool = try? ObjectPool<(Int, Int)>(capacity: 10_000, allocator: allocator) else { return context.find("\(allocator): no pool") }
+    let objects = (0..<slots - 6).compactMap { _ in pool.allocateIfPossible() }
+    guard objects.count == slots - 6, (try? pool.preallocate(slots + 12)) != nil else { return context.find("\(allocator): no object") }
+    let last = UnsafeRawPointer(objects[0]) + 2 * page
+    context.require(NUMA.node(of: last) != nil, "\(allocator): the page of the last objects that were preallocated is not there")
+    context.require(NUMA.node(of: last + page) == nil, "\(allocator): a page is there of which nothing was preallocated")
   }
 
   private static func placeArena(_ allocator: NUMAAllocator, _ context: CheckContext) {
@@ -168,6 +180,7 @@ extension Check {
     let copied = try? allocator.reallocate(block, size: 3 * page)
     PoolAllocator.liftSystemFaults()
     context.require(copied?.load(fromByteOffset: 7, as: UInt8.self) == 0x5A, "a block that was copied has lost its contents")
+    requireGone(block, from: allocator, context)
     guard let block = copied.flatMap({ try? allocator.reallocate($0, size: page) }) else { return context.find("no block") }
     let mapped = ProcessMemory.mapped
     for _ in 0..<10 {
@@ -212,11 +225,21 @@ extension Check {
       context.require(moved.load(as: Int.self) == round, "a block that was moved has changed")
       block = moved
     }
-    let faults = FaultRecorder.record { for size in [0, 1, System.pageBytes] { allocator.deallocate(allocator.allocateIfPossible(size: 1), size: size) } }
-    context.require(faults.isEmpty, "sizes that a block has are refused: \(faults)")
+    for size in [0, 1, System.pageBytes] {
+      let block = allocator.allocateIfPossible(size: 1)
+      let faults = FaultRecorder.record { allocator.deallocate(block, size: size) }
+      context.require(faults.isEmpty, "sizes that a block has are refused: \(faults)")
+      requireGone(block, from: allocator, context)
+    }
     let growth = ProcessMemory.mapped - mapped
     context.require(growth < 32 << 20, "\(growth >> 20) MiB of blocks that moved are lost")
     allocator.deallocate(block)
+  }
+
+  private static func requireGone(_ block: UnsafeMutableRawPointer?, from allocator: NUMAAllocator, _ context: CheckContext) {
+    let faults = FaultRecorder.record { _ = allocator.usableSize(of: block) }
+    context.require(faults.map(\.kind) == ["double free"], "a block that was freed is still there: \(faults)")
+    context.count(1)
   }
 
   private static func endWithLiveBlocks(_ context: CheckContext) {

@@ -74,7 +74,7 @@ extension Check {
     let pool = PoolAllocator()
     var shapes: [(size: Int, alignment: Int)] = []
     for size in PoolAllocator.sizeClasses { shapes += [(size, 16), (size - 1, 16), (size + 1, 16), (size, 4096), (size, 65536)] }
-    for order in 0...8 { shapes += [(1 << (20 + order), 16), ((1 << (20 + order)) + 1, 65536)] }
+    for order in 0...8 { shapes += [(1 << (20 + order), 16), ((1 << (20 + order)) + 1, 65536), ((1 << (20 + order)) + 1, 1)] }
     for exponent in 17...26 { shapes += [(1, 1 << exponent), (100_000, 1 << exponent)] }
     for (number, shape) in shapes.enumerated() {
       guard let block = pool.allocateIfPossible(size: shape.size, alignment: shape.alignment) else {

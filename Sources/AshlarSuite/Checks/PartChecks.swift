@@ -90,6 +90,14 @@ extension Check {
     }
     context.require(bytes.starts(with: Array("0123456789".utf8) + Array("0xffff".utf8)), "the line is \(bytes)")
     context.require(bytes[16...].allSatisfy { $0 == 0xEE }, "what lies behind the buffer has changed")
+    let lines = StandardError.captured {
+      LineWriter.report { line in
+        line.append("one")
+        line.end()
+        line.append("other")
+      }
+    }
+    context.require(lines == "one\nother\n", "two lines are '\(lines)'")
     context.count(1)
   }
 
@@ -134,9 +142,10 @@ extension Check {
       let small = [64 << 10, 100].compactMap { heap.allocate($0) }
       guard small.count == 2 else { return context.find("no memory") }
       heap.free(small[0])
+      heap.buddy.purge(all: true)
       usleep(300_000)
       let calls = SystemFaults.callCount
-      heap.pool.purgeAged()
+      heap.purgeAged()
       context.require(SystemFaults.callCount > calls, "free pages are kept for longer than the delay")
       heap.free(small[1])
     }

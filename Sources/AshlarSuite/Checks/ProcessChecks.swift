@@ -1,4 +1,5 @@
 import Ashlar
+import Foundation
 import Glibc
 
 /// What happens once in a process, looked at in children.
@@ -67,23 +68,26 @@ extension Check {
   /// Before the C library knows of an environment, the kernel does: a child writes into what it was started with.
   private static func early(_ context: CheckContext) {
     let status = Processes.fork(seconds: 20) {
-      guard let entries = variables.pointee else { return true }
-      var longest = entries
-      var next = entries
-      while let entry = next.pointee {
-        if strlen(entry) > strlen(longest.pointee!) { longest = next }
-        next += 1
-      }
-      guard let place = longest.pointee, strlen(place) > 40 else { return true }
-      strcpy(place, "ASHLAR_RETAIN=5M")
-      // An entry is read from its beginning only.
-      strcpy(place + 17, "XASHLAR_DELAY=7")
+      guard let place = startOfEnvironment() else { return false }
+      // An entry is read from its beginning only, the first one too.
+      let entries = "ASHLAR_RETAIN=5M\0XASHLAR_DELAY=7\0"
+      memcpy(place, entries, entries.utf8.count)
       variables.pointee = nil
-      let switches = Switches.fromEnvironment()
-      return switches.retain == 5 << 20 && switches.delay == 1000
+      let mapped = ProcessMemory.mapped
+      let found = (0..<20).map { _ in Switches.fromEnvironment() }
+      return found.allSatisfy { $0.retain == 5 << 20 && $0.delay == 1000 } && ProcessMemory.mapped - mapped < 1 << 20
     }
     context.require(status == 0, "what the kernel knows of the environment is not read: status \(status)")
     context.count(1)
+  }
+
+  // Where the kernel has it, at least 40 bytes long: the 50th and 51st of what it says of a process (proc(5)).
+  private static func startOfEnvironment() -> UnsafeMutableRawPointer? {
+    guard let text = try? String(contentsOfFile: "/proc/self/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return nil }
+    // The third comes behind the name.
+    let numbers = text[name...].split(separator: " ").dropFirst().map { UInt($0) ?? 0 }
+    guard numbers.count > 48, numbers[48] > numbers[47] + 40 else { return nil }
+    return UnsafeMutableRawPointer(bitPattern: numbers[47])
   }
 
   private static func withArray(_ texts: [String], _ body: (Variables) -> Void) {
@@ -123,6 +127,12 @@ extension Check {
       context.require(status & 127 == SIGABRT, "damage at the end: the child ended with \(status)")
     }
     context.require(status.contains("ashlar: overflow: exit of 0x"), "damage at the end: \(status)")
+    for wanted in [false, true] {
+      let said = StandardError.captured {
+        _ = OwnHeap.with(OwnHeap.switches(region: 4 << 20) { $0.statistics = wanted }) { $0.reportAtExit() }
+      }
+      context.require(said.hasPrefix("ashlar: small: ") == wanted && said.isEmpty != wanted, "statistics \(wanted ? "" : "not ")asked for: '\(said)'")
+    }
   }
 }
 

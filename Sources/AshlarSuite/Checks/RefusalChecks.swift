@@ -92,6 +92,27 @@ extension Check {
         context.require(made, "no heap")
       }
     }
+    for interval in [0, 1] { context.require(OwnHeap.with(OwnHeap.switches(region: 128 << 20)) { needlessZeroes($0, interval, context) }, "no heap") }
+  }
+
+  // What is zero already is not touched, and what nobody asked to be zero stays what it was.
+  private static func needlessZeroes(_ heap: Heap<HardwareMemory>, _ interval: Int, _ context: CheckContext) {
+    heap.setGuards(canaries: interval, pages: 0)
+    for size in [60 << 20, 600 << 20] {
+      let resident = ProcessMemory.resident
+      guard let block = heap.allocate(size, zeroed: true) else { return context.find("no memory") }
+      let grown = ProcessMemory.resident - resident
+      context.require(grown < 16 << 20, "\(grown) bytes are touched for \(size) that are zero already, guards \(interval)")
+      heap.free(block)
+    }
+    heap.setGuards(canaries: 0, pages: 0)
+    guard let block = heap.allocate(1000) else { return context.find("no memory") }
+    memset(block, 0xA5, 1000)
+    heap.free(block)
+    let again = heap.allocate(1000)
+    context.require(again == block && block.load(fromByteOffset: 500, as: UInt8.self) == 0xA5, "a block is cleared for nobody")
+    if let again { heap.free(again) }
+    context.count(3)
   }
 
   static let refusedUnmaps = Check(
