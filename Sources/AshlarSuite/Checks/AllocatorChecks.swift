@@ -44,7 +44,10 @@ extension Check {
     system.deallocate(block, size: 10)
     // Each is a mapping.
     let mapped = ProcessMemory.mapped
-    for _ in 0..<10 { system.deallocate(system.allocateIfPossible(size: 64 << 20)) }
+    for _ in 0..<10 {
+      system.deallocate(system.allocateIfPossible(size: 64 << 20))
+      system.deallocate(system.allocateIfPossible(size: 64 << 20), size: 64 << 20)
+    }
     context.require(ProcessMemory.mapped - mapped < 128 << 20, "what is freed stays mapped: \(ProcessMemory.mapped - mapped) bytes")
     for allocator in [system, PoolAllocator()] as [any BlockAllocator] { usualAlignment(allocator, context) }
   }
