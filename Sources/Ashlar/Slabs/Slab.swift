@@ -198,9 +198,14 @@ package struct Slab<Memory: SharedMemory> {
   package func checkInvariants() -> Bool {
     guard let sizeClass, homeCount <= blockCount else { return false }
     var home = 0
-    for index in 0..<((blockCount + 63) / 64 * 64) where bitmap[index / 64] & (1 << UInt64(index % 64)) != 0 {
-      home += 1
-      if index >= blockCount || Tag(Memory.load(tagAddress(index, sizeClass).byte)).isLive { return false }
+    for word in 0..<((blockCount + 63) / 64) {
+      var bits = bitmap[word]
+      home += bits.nonzeroBitCount
+      while bits != 0 {
+        let index = word * 64 + bits.trailingZeroBitCount
+        if index >= blockCount || Tag(Memory.load(tagAddress(index, sizeClass).byte)).isLive { return false }
+        bits &= bits - 1
+      }
     }
     return home == homeCount
   }
