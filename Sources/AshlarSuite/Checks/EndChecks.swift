@@ -10,8 +10,24 @@ extension Check {
     let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20)) { heap in
       addresses(heap, context)
       guardPages(heap, context)
+      fullSlabs(heap, context)
     }
     context.require(made, "no heap")
+  }
+
+  // A class whose slabs are all full has none in its list, and what comes into that has no neighbour: the descriptor before the
+  // first page's would be where the last pages have their routes.
+  private static func fullSlabs(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    let sizeClass = SizeClass(holding: 64 << 10)
+    let blocks = (0...sizeClass.slabBlocks).compactMap { _ in heap.allocate(sizeClass.size) }
+    context.require(blocks.count == sizeClass.slabBlocks + 1, "no memory for \(blocks.count) blocks")
+    let last = heap.region.unitCount * RegionLayout.pagesPerUnit
+    for page in last - RegionLayout.pagesPerUnit..<last {
+      let route = HardwareMemory.load(heap.region.route(ofPage: page))
+      context.require(route == 0, "page \(page), which nobody has, has the route \(route)")
+    }
+    blocks.forEach { heap.free($0) }
+    context.count(1)
   }
 
   private static func sizeClass(_ sizeClass: SizeClass, _ context: CheckContext) {
