@@ -23,12 +23,14 @@ extension Heap {
       live -= Int(bin.count)
       return true
     }
+    // What others free meanwhile may be counted twice.
+    live = max(0, live)
     return Statistics.Figures(allocations: allocations, liveBlocks: live, liveBytes: live * sizeClass.size)
   }
 
   package func statistics(ofOrder order: Int) -> Statistics.Figures {
     let counted = counters.medium(order)
-    let live = counted.liveBlocks - guarded.quarantined(.free(order: order))
+    let live = max(0, counted.liveBlocks - guarded.quarantined(.free(order: order)))
     return Statistics.Figures(allocations: counted.allocations, liveBlocks: live, liveBytes: live * (RegionLayout.unitBytes << order))
   }
 

@@ -2,6 +2,7 @@ import CAshlar
 
 /// What a heap consists of. Set up once, and read-only from then on: each part guards what changes in it.
 package struct HeapParts<Memory: SharedMemory> {
+  /// As they are followed: strict too where the system asks for it.
   let switches: Switches
   let region: Region<Memory>
   let metadata: MetadataMemory<Memory>
@@ -23,14 +24,15 @@ package struct HeapParts<Memory: SharedMemory> {
 
   /// Sets the parts up on memory of their own; nil, with nothing left behind, when the system has none.
   init?(switches: Switches, marks: MemoryMarks) {
+    var switches = switches
+    switches.strict = switches.strict || Self.countsEveryWritablePage("/proc/sys/vm/overcommit_memory")
     self.switches = switches
     self.marks = marks
-    let strict = switches.strict || Self.countsEveryWritablePage("/proc/sys/vm/overcommit_memory")
     // Half of a limited address space stays with the program.
     var wanted = switches.region
     let limit = ashlar_os_address_space_limit()
     while wanted > Region<Memory>.smallest, wanted > limit / 2 { wanted >>= 1 }
-    guard let region = Region<Memory>(bytes: wanted, strict: strict, unitRecordBytes: { BuddyTables.bytes(units: $0) })
+    guard let region = Region<Memory>(bytes: wanted, strict: switches.strict, unitRecordBytes: { BuddyTables.bytes(units: $0) })
     else { return nil }
     let layout = HeapLayout<Memory>(units: region.unitCount)
     guard let memory = Memory.map(layout.bytes) else {

@@ -2,7 +2,7 @@
 ///
 /// `address - base < bytes` is the whole test for "ours", and no test reads through a foreign pointer. The region
 /// is cut into units of 1 MiB. Beside it lie, in one reservation: a tag for each granule; a route, a descriptor and a bitmap
-/// for each page of 64 KiB; and the records of the units. Nothing is ever unmapped while the region lives.
+/// for each page of 64 KiB; the records of the units, and a byte or two for each. Nothing is ever unmapped while the region lives.
 ///
 /// Where the system counts every writable page against a limit (`vm.overcommit_memory=2`), units become writable
 /// only when they are first handed out.
@@ -23,7 +23,7 @@ package struct Region<Memory: SharedMemory> {
   private let reservedBytes: Int
 
   private static var alignment: Int { 2 << 20 }
-  /// A region is a multiple of this, so that every table beside it begins at a line of its own.
+  /// A region is a multiple of this, so that every table beside it but those of bytes a unit begins at a line of its own.
   package static var smallest: Int { 4 << 20 }
 
   package var bytes: Int { unitCount * RegionLayout.unitBytes }
