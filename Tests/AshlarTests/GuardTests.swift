@@ -22,6 +22,18 @@ import Testing
     }
   }
 
+  @Test func `guarded blocks are drawn where they begin`() async {
+    await #expect(processExitsWith: .success) {
+      func guarded() -> Int { HeapPicture.ofProcessHeap()?.pages.count { $0 == .guarded } ?? 0 }
+      let pool = PoolAllocator()
+      pool.deallocate(try pool.allocate(size: 100))
+      precondition(guarded() == 0)
+      PoolAllocator.guards = .init(canaries: 1)
+      for size in [100, 100_000, 2 << 20] { _ = try pool.allocate(size: size) }
+      precondition(guarded() == 3, "\(guarded()) pages are drawn as guarded")
+    }
+  }
+
   @Test func `a report says where the block was allocated and freed`() async {
     let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
       setenv("ASHLAR_GUARD", "1", 1)

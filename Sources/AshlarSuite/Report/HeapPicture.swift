@@ -10,7 +10,7 @@ public struct HeapPicture: Sendable {
     /// Small blocks: the size of one of them, and how much of the page is live, in percent.
     case small(size: Int, percent: Int)
     case medium
-    /// A guarded block begins here.
+    /// A guarded block begins here, live or in quarantine.
     case guarded
   }
 
@@ -52,7 +52,7 @@ private struct Drawing {
     }
     guard page % RegionLayout.pagesPerUnit == 0 else { return 1 }
     let tag = region.tag(at: region.address(ofPage: page))
-    if tag == .guarded.live { pages[page] = .guarded }
+    if tag == .guarded { pages[page] = .guarded }
     guard tag.isLive, let order = tag.order else { return 1 }
     let end = min(page + RegionLayout.pagesPerUnit << order, pages.count)
     for covered in page..<end { pages[covered] = .medium }
@@ -64,7 +64,7 @@ private struct Drawing {
     for block in 0..<sizeClass.slabBlocks {
       let offset = block * sizeClass.size
       let tag = region.tag(at: start + UInt(offset))
-      if tag == .guarded.live { pages[page + offset / RegionLayout.pageBytes] = .guarded }
+      if tag == .guarded { pages[page + offset / RegionLayout.pageBytes] = .guarded }
       if tag == Tag.free(sizeClass).live { add(sizeClass.size, at: page * RegionLayout.pageBytes + offset) }
     }
   }
