@@ -142,6 +142,9 @@ extension Model {
           try state.requireSoundBuddy()
         }
     },
+    Model("buddy-exhausted-twice", "buddy: of two threads that ask for the last block one is refused, and waits for nobody", threads: 2) {
+      buddy({ state in for _ in 0..<3 { try state.take(3, order: 0) } }, [.take(1, order: 0)], [.take(2, order: 0)])
+    },
     Model("buddy-refused", "buddy: who waited for a merge and finds too little is refused, and does not wait for who is done", threads: 2) {
       buddy(listOne, [.purge(all: true)], [.take(2, order: 1)])
     },
