@@ -49,7 +49,7 @@ struct MutantsCommand: ParsableCommand {
       throw ValidationError("--seconds, --jobs and --sample take a positive number.")
     }
     if sample != nil || part != nil, !generated { throw ValidationError("--sample and --part are for --generated.") }
-    if sample != nil, part != nil { throw ValidationError("--sample or --part, not both.") }
+    if [sample != nil, part != nil, only != nil].filter(\.self).count > 1 { throw ValidationError("--sample, --part or --only, one of them.") }
   }
 
   func run() throws {

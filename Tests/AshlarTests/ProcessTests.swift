@@ -29,11 +29,11 @@ import Testing
     #expect(run.end == .timeout)
     let child = try #require(pid_t(run.output.filter(\.isNumber)))
     var tries = 0
-    while kill(child, 0) == 0, tries < 1000 {
+    while isRunning(child), tries < 1000 {
       usleep(10_000)
       tries += 1
     }
-    #expect(kill(child, 0) == -1)
+    #expect(!isRunning(child))
   }
 
   @Test func `a switch that makes no sense is reported and ignored`() async {
@@ -208,7 +208,8 @@ import Testing
     }
   }
 
-  @Test func `when there are too many mappings, what can't be unmapped is kept for later`() async {
+  @Test(.enabled(if: !isWatched, "the sanitizer needs mappings of its own"))
+  func `when there are too many mappings, what can't be unmapped is kept for later`() async {
     await #expect(processExitsWith: .success) {
       let pool = PoolAllocator()
       let size = 600 << 20

@@ -100,7 +100,7 @@ extension Check {
     defer { PoolAllocator.guards = .init() }
     guard let guarded = try? SharedArena(), let block = try? guarded.allocate(size: 100) else { return context.find("no arena") }
     guarded.reset()
-    block.storeBytes(of: 7, as: UInt8.self)
+    UnwatchedMemory.invert(block)
     let faults = FaultRecorder.record { _ = try? guarded.allocate(size: 100) }
     context.require(faults.map(\.kind) == ["write after free"], "a write after the reset of a shared arena draws \(faults)")
   }
@@ -213,7 +213,7 @@ extension Check {
       let block = try! arena.allocate(size: 100)
       arena.reset()
       let byte = block + offset
-      byte.storeBytes(of: ~byte.load(as: UInt8.self), as: UInt8.self)
+      UnwatchedMemory.invert(byte)
       var again: UnsafeMutableRawPointer?
       // What lies behind was never handed out, and may hold anything.
       let faults = FaultRecorder.record { again = try? arena.allocate(size: 300) }
@@ -225,7 +225,7 @@ extension Check {
       // A shorter run leaves what lies behind it checked as before.
       _ = try! arena.allocate(size: 10)
       arena.reset()
-      (block + 250).storeBytes(of: ~(block + 250).load(as: UInt8.self), as: UInt8.self)
+      UnwatchedMemory.invert(block + 250)
       let behind = FaultRecorder.record { _ = try? arena.allocate(size: 300) }
       context.require(behind.map(\.offset) == (guarded ? [250] : []), "a write behind a shorter run draws \(behind)")
       arena.reset()

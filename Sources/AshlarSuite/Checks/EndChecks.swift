@@ -11,6 +11,7 @@ extension Check {
       addresses(heap, context)
       guardPages(heap, context)
       fullSlabs(heap, context)
+      neighbours(heap, context)
     }
     context.require(made, "no heap")
   }
@@ -27,6 +28,18 @@ extension Check {
       context.require(route == 0, "page \(page), which nobody has, has the route \(route)")
     }
     blocks.forEach { heap.free($0) }
+    context.count(1)
+  }
+
+  // A slab of the smallest blocks fills its page's bitmap to the end, where the next page's begins.
+  private static func neighbours(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    guard let first = heap.allocate(1024), let second = heap.allocate(2048) else { return context.find("no memory") }
+    heap.free(first)
+    guard let smallest = heap.allocate(16) else { return context.find("no memory") }
+    context.require(smallest == first && second == first + RegionLayout.pageBytes, "the slabs are no neighbours")
+    context.require(heap.checkInvariants(), "a slab of 16 B changes the records of its neighbour")
+    heap.free(smallest)
+    heap.free(second)
     context.count(1)
   }
 
@@ -63,6 +76,7 @@ extension Check {
   // What has grown to a quarter of a unit has one of its own.
   private static func firstOrder(_ context: CheckContext) {
     let pool = PoolAllocator()
+    guard ProcessHeap.shared?.switches.strict == false else { return }
     let (all, first) = (pool.statistics().medium.liveBlocks, pool.statistics(ofOrder: 0).liveBlocks)
     guard let small = pool.allocateIfPossible(size: 200_000), let block = try? pool.reallocate(small, size: 300_000) else {
       return context.find("no memory")
@@ -91,7 +105,7 @@ extension Check {
     heap.setGuards(canaries: 0, pages: 1)
     let blocks = (0..<256).compactMap { _ in heap.allocate(32) }
     let damaged = [blocks.first, blocks.last].compactMap(\.self)
-    for block in damaged { (block - 1).storeBytes(of: (block - 1).load(as: UInt8.self) ^ 1, as: UInt8.self) }
+    for block in damaged { UnwatchedMemory.invert(block - 1) }
     let faults = FaultRecorder.record { _ = heap.checkInvariants() }
     let addresses = Set(faults.filter { $0.kind == "underflow" }.map(\.address))
     context.require(addresses == Set(damaged.map { UInt(bitPattern: $0) }), "damage before the first page and the last: \(faults)")

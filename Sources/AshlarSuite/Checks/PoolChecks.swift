@@ -159,7 +159,7 @@ extension Check {
     defer { PoolAllocator.guards = .init() }
     guard let pool = try? SharedObjectPool<Int>(capacity: 3), let object = pool.allocateIfPossible() else { return context.find("no pool") }
     pool.deallocate(object)
-    object.pointee = 7
+    UnwatchedMemory.invert(UnsafeMutableRawPointer(object))
     var again: UnsafeMutablePointer<Int>?
     let faults = FaultRecorder.record { again = pool.allocateIfPossible() }
     context.require(again == object && faults.map(\.kind) == ["write after free"], "a write after free in a shared pool draws \(faults)")
@@ -280,7 +280,7 @@ extension Check {
       let object = pool.allocateIfPossible()!
       pool.deallocate(object)
       let byte = UnsafeMutableRawPointer(object) + offset
-      byte.storeBytes(of: ~byte.load(as: UInt8.self), as: UInt8.self)
+      UnwatchedMemory.invert(byte)
       var again: UnsafeMutablePointer<Line>?
       let faults = FaultRecorder.record { again = pool.allocateIfPossible() }
       context.require(again == object, "a written object is not handed out")

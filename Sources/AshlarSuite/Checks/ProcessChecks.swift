@@ -10,12 +10,14 @@ extension Check {
     let defaults = Named.all.map { $0.value(usual) }
     context.require(
       defaults == [256 << 30, 100, 1 << 20, 32 << 20, 256 << 20, 1000, 1, 0, 0, 0, 16 << 20, 0, 0], "the defaults are \(defaults)")
+    // A watcher of memory has defaults of its own.
+    let unset = read("ANOTHER=1")
     for named in Named.all {
       for value in [named.least, named.least + 1, named.most - 1, named.most, named.least - 1, named.most + 1] {
         let isTaken = value >= named.least && value <= named.most
         var taken = 0
         let said = StandardError.captured { taken = named.value(read("\(named.name)=\(value)")) }
-        context.require(taken == (isTaken ? value : named.value(usual)), "\(named.name)=\(value) is taken for \(taken)")
+        context.require(taken == (isTaken ? value : named.value(unset)), "\(named.name)=\(value) is taken for \(taken)")
         let line = "ashlar: \(named.name)=\(value) makes no sense and is ignored: \(named.least) to \(named.most) is what it takes\n"
         context.require(said == (isTaken ? "" : line), "\(named.name)=\(value): \(said)")
         context.count(1)
@@ -67,26 +69,26 @@ extension Check {
 
   /// Before the C library knows of an environment, the kernel does: a child writes into what it was started with.
   private static func early(_ context: CheckContext) {
+    // An entry is read from its beginning only, the first one too.
+    let entries = Array("ASHLAR_RETAIN=5M\0XASHLAR_DELAY=7\0ASHLAR_DEPOT=3M\0".utf8)
+    guard let place = startOfEnvironment(holding: entries.count) else { return context.note("no environment as long as \(entries.count) bytes") }
     let status = Processes.fork(seconds: 20) {
-      guard let place = startOfEnvironment() else { return false }
-      // An entry is read from its beginning only, the first one too.
-      let entries = "ASHLAR_RETAIN=5M\0XASHLAR_DELAY=7\0"
-      memcpy(place, entries, entries.utf8.count)
+      UnwatchedMemory.write(entries, to: place)
       variables.pointee = nil
       let mapped = ProcessMemory.mapped
       let found = (0..<20).map { _ in Switches.fromEnvironment() }
-      return found.allSatisfy { $0.retain == 5 << 20 && $0.delay == 1000 } && ProcessMemory.mapped - mapped < 1 << 20
+      return found.allSatisfy { $0.retain == 5 << 20 && $0.delay == 1000 && $0.depot == 3 << 20 } && ProcessMemory.mapped - mapped < 1 << 20
     }
     context.require(status == 0, "what the kernel knows of the environment is not read: status \(status)")
     context.count(1)
   }
 
-  // Where the kernel has it, at least 40 bytes long: the 50th and 51st of what it says of a process (proc(5)).
-  private static func startOfEnvironment() -> UnsafeMutableRawPointer? {
+  // Where the kernel has it: the 50th and 51st of what it says of a process (proc(5)).
+  private static func startOfEnvironment(holding bytes: Int) -> UnsafeMutableRawPointer? {
     guard let text = try? String(contentsOfFile: "/proc/self/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return nil }
     // The third comes behind the name.
     let numbers = text[name...].split(separator: " ").dropFirst().map { UInt($0) ?? 0 }
-    guard numbers.count > 48, numbers[48] > numbers[47] + 40 else { return nil }
+    guard numbers.count > 48, numbers[47] > 0, numbers[48] > numbers[47] + UInt(bytes) else { return nil }
     return UnsafeMutableRawPointer(bitPattern: numbers[47])
   }
 
@@ -107,9 +109,16 @@ extension Check {
         context.count(1)
       }
     }
+    for wanted in [false, true] {
+      let said = StandardError.captured {
+        _ = OwnHeap.with(OwnHeap.switches(region: 4 << 20) { $0.statistics = wanted }) { $0.reportAtExit() }
+      }
+      context.require(said.hasPrefix("ashlar: small: ") == wanted && said.isEmpty != wanted, "statistics \(wanted ? "" : "not ")asked for: '\(said)'")
+    }
     let pool = PoolAllocator()
-    // Whoever runs the checks may have asked for more.
-    guard ProcessHeap.shared?.switches.statistics == false, !PoolAllocator.isTracking else { return }
+    guard ProcessHeap.shared?.switches.statistics == false, !PoolAllocator.isTracking else {
+      return context.note("left out in part: whoever runs the checks has asked for more")
+    }
     context.require(ends {}.isEmpty, "something is said where nothing is wrong: \(ends {})")
     let leaks = ends {
       PoolAllocator.isTracking = true
@@ -121,18 +130,12 @@ extension Check {
       let status = Processes.fork(seconds: 20) {
         signal(SIGABRT, SIG_DFL)
         PoolAllocator.guards = .init(canaries: 1)
-        pool.allocateIfPossible(size: 10)?.storeBytes(of: 1, toByteOffset: 10, as: UInt8.self)
+        if let block = pool.allocateIfPossible(size: 10) { UnwatchedMemory.invert(block + 10) }
         exit(0)
       }
       context.require(status & 127 == SIGABRT, "damage at the end: the child ended with \(status)")
     }
     context.require(status.contains("ashlar: overflow: exit of 0x"), "damage at the end: \(status)")
-    for wanted in [false, true] {
-      let said = StandardError.captured {
-        _ = OwnHeap.with(OwnHeap.switches(region: 4 << 20) { $0.statistics = wanted }) { $0.reportAtExit() }
-      }
-      context.require(said.hasPrefix("ashlar: small: ") == wanted && said.isEmpty != wanted, "statistics \(wanted ? "" : "not ")asked for: '\(said)'")
-    }
   }
 }
 

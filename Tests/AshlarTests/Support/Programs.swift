@@ -54,3 +54,9 @@ func temporaryFile(_ contents: String, _ name: String) throws -> String {
 /// The `ashlar` program that was built together with these tests: it lies beside the one that runs them.
 let ashlarProgram = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
   .appending(path: "ashlar").path
+
+/// Whether a process is there and has not ended: one that nobody has asked about is a zombie (proc(5)).
+func isRunning(_ process: pid_t) -> Bool {
+  guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8), let name = text.lastIndex(of: ")") else { return false }
+  return !text[name...].dropFirst(2).hasPrefix("Z")
+}
