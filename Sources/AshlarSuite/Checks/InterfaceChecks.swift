@@ -76,7 +76,9 @@ extension Check {
     context.require(ashlarMallocTrim(0) == 1 && ashlarCheckInvariants() == 1, "the heap's records do not agree")
     let away = ProcessHeap.shared?.slabs.takenCount(SizeClass(holding: 50_000))
     context.require(away == 0, "\(away ?? -1) free blocks are not home after a trim")
-    if let heap = ProcessHeap.shared, let bin = heap.cacheOfThread()?.bin(SizeClass(holding: 100)), let live = ashlarMalloc(100) {
+    if let heap = ProcessHeap.shared, let bin = heap.cacheOfThread()?.bin(SizeClass(holding: 100)), bin.capacity > 0,
+      let live = ashlarMalloc(100)
+    {
       // A live block in a cache: records that do not agree.
       bin.push(heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: live))), to: bin.count)
       context.require(ashlarCheckInvariants() == 0 && !PoolAllocator().checkInvariants(), "records that do not agree are said to")

@@ -16,6 +16,19 @@ public enum ProcessMemory {
     return 0
   }
 
+  /// The flags of the mapping that an address lies in, two letters each (proc(5): smaps); none where the system doesn't tell.
+  static func flags(of address: UnsafeRawPointer) -> [Substring] {
+    var isInside = false
+    for line in text("/proc/self/smaps").split(separator: "\n") {
+      if let range = line.prefixMatch(of: #/([0-9a-f]+)-([0-9a-f]+) /#), let start = UInt(range.1, radix: 16), let end = UInt(range.2, radix: 16) {
+        isInside = (start..<end).contains(UInt(bitPattern: address))
+      } else if isInside, line.hasPrefix("VmFlags:") {
+        return line.split(separator: " ").dropFirst().map { $0 }
+      }
+    }
+    return []
+  }
+
   private static func statm(_ field: Int) -> Int {
     let fields = text("/proc/self/statm").split(separator: " ")
     return fields.count > field ? (Int(fields[field]) ?? 0) * Int(getpagesize()) : 0
@@ -25,8 +38,9 @@ public enum ProcessMemory {
     let descriptor = open(path, O_RDONLY)
     guard descriptor >= 0 else { return "" }
     defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 8192)
-    let count = read(descriptor, &bytes, bytes.count)
-    return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    // The system says how long it is by its end alone.
+    var (all, bytes) = ([UInt8](), [UInt8](repeating: 0, count: 8192))
+    while case let count = read(descriptor, &bytes, bytes.count), count > 0 { all += bytes.prefix(count) }
+    return String(decoding: all, as: UTF8.self)
   }
 }
