@@ -4,7 +4,7 @@ import AshlarSuite
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "check",
-    abstract: "Runs the battery of checks on the allocator, in about a minute, or on another one.",
+    abstract: "Runs the battery of checks on the allocator, in a minute or two, or on another one.",
     discussion: "Exit code: 0 when every check passes, 1 when one finds something, 64 for arguments that make no sense.")
 
   @Flag(help: "List the checks and stop.")
