@@ -130,19 +130,19 @@ extension Check {
   }
 
   private static func elsewhere(_ context: CheckContext, _ expect: (UnsafeMutableRawPointer, String) -> Void) {
-    let (there, isOver) = (SharedCount(), SharedCount())
+    let (freed, seen) = (Rendezvous(parties: 2), Rendezvous(parties: 2))
     let address = SharedCount()
     let thread = Thread {
       let block = PoolAllocator().allocateIfPossible(size: 64)
       address.value = Int(bitPattern: block)
       PoolAllocator().deallocate(block)
-      there.add(1)
-      while isOver.value == 0 { usleep(1000) }
+      freed.meet()
+      seen.meet()
     }
     thread.start()
-    while there.value == 0 { usleep(1000) }
+    freed.meet()
     if let block = UnsafeMutableRawPointer(bitPattern: address.value) { expect(block, "in another thread's cache") }
-    isOver.add(1)
+    seen.meet()
     while !thread.isFinished { usleep(1000) }
   }
 

@@ -2,7 +2,10 @@ import Foundation
 import Glibc
 
 /// Whether a sanitizer has taken malloc over, so that no other library can, and reserved more addresses than a limit leaves.
-let isWatched = dlsym(nil, "__asan_init") != nil || dlsym(nil, "__tsan_init") != nil
+let isWatched = dlsym(nil, "__asan_init") != nil || isRaceWatched
+
+/// Whether ThreadSanitizer is at work. It lets no child of several threads start one.
+let isRaceWatched = dlsym(nil, "__tsan_init") != nil
 
 /// The folder with Package.swift.
 let packageRoot = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
