@@ -14,7 +14,9 @@ private func printProgram() {
 
 @c(LLVMFuzzerInitialize)
 public func fuzzerInitialize(_ count: UnsafeMutablePointer<Int32>?, _ arguments: UnsafeMutableRawPointer?) -> Int32 {
-  onReport { _ in printProgram() }
+  if let symbol = dlsym(nil, "__asan_set_error_report_callback") {
+    unsafeBitCast(symbol, to: SetReportCallback.self)({ _ in printProgram() })
+  }
   return 0
 }
 
@@ -66,5 +68,5 @@ private func put(_ program: [Step], _ out: UnsafeMutablePointer<UInt8>, _ capaci
 @_extern(c, "LLVMFuzzerMutate")
 private func mutateBytes(_ data: UnsafeMutablePointer<UInt8>, _ size: Int, _ capacity: Int) -> Int
 
-@_extern(c, "__asan_set_error_report_callback")
-private func onReport(_ callback: @convention(c) (UnsafePointer<CChar>?) -> Void)
+/// What AddressSanitizer has for it (asan_interface.h), and no other sanitizer.
+private typealias SetReportCallback = @convention(c) (@convention(c) (UnsafePointer<CChar>?) -> Void) -> Void

@@ -144,10 +144,9 @@ struct Victim: Sendable {
       fixed("address 1", 1), fixed("address 16", 16), fixed("the middle of the address space", 1 << 47),
       fixed("the last address", .max), fixed("the last granule", .max - 15),
       Victim("memory of the region that was never handed out", "invalid pointer", ["no block: never allocated, or given back to the system"]) { body in
-        let block = allocate(64)
-        // The region is taken from its lower end; this far above nothing has been.
-        body(block + (64 << 30))
-        PoolAllocator().deallocate(block)
+        // It is taken from its lower end.
+        guard let region = ProcessHeap.shared?.region else { return }
+        body(UnsafeMutableRawPointer(bitPattern: region.base + UInt(region.bytes - RegionLayout.pageBytes))!)
       },
     ]
   }

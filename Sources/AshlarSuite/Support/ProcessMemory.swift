@@ -18,15 +18,21 @@ public enum ProcessMemory {
 
   /// The flags of the mapping that an address lies in, two letters each (proc(5): smaps); none where the system doesn't tell.
   static func flags(of address: UnsafeRawPointer) -> [Substring] {
-    var isInside = false
-    for line in text("/proc/self/smaps").split(separator: "\n") {
-      if let range = line.prefixMatch(of: #/([0-9a-f]+)-([0-9a-f]+) /#), let start = UInt(range.1, radix: 16), let end = UInt(range.2, radix: 16) {
-        isInside = (start..<end).contains(UInt(bitPattern: address))
-      } else if isInside, line.hasPrefix("VmFlags:") {
-        return line.split(separator: " ").dropFirst().map { $0 }
-      }
-    }
-    return []
+    let lines = text("/proc/self/smaps").split(separator: "\n").drop { permissions(in: $0, of: address) == nil }
+    return lines.first { $0.hasPrefix("VmFlags:") }?.split(separator: " ").dropFirst().map { $0 } ?? []
+  }
+
+  /// Whether the system lets the process write there.
+  static func isWritable(_ address: UnsafeRawPointer) -> Bool {
+    text("/proc/self/maps").split(separator: "\n").lazy.compactMap { permissions(in: $0, of: address) }.first?.contains("w") ?? false
+  }
+
+  // A line of a mapping: its addresses and what may be done there. Nil where it is another's.
+  private static func permissions(in line: Substring, of address: UnsafeRawPointer) -> Substring? {
+    guard let match = line.prefixMatch(of: #/([0-9a-f]+)-([0-9a-f]+) ([rwxps-]+) /#), let start = UInt(match.1, radix: 16),
+      let end = UInt(match.2, radix: 16), (start..<end).contains(UInt(bitPattern: address))
+    else { return nil }
+    return match.3
   }
 
   private static func statm(_ field: Int) -> Int {
