@@ -72,12 +72,33 @@ static void *prepared(char *top, void (*body)(void *), void *argument) {
 #error "no context switch for this processor"
 #endif
 
+// A sequence that does nothing on a processor, which valgrind recognises (the "client request mechanism" of its manual). Where it
+// does not know of both, it takes a stack pointer that moves by less than 2 MB for one of the same stack.
+enum { STACK_REGISTER = 0x1501, STACK_DEREGISTER = 0x1502 };
+
+static uintptr_t valgrind(uintptr_t number, uintptr_t a, uintptr_t b) {
+  volatile uintptr_t arguments[6] = {number, a, b, 0, 0, 0};
+  uintptr_t answer = 0;
+#if defined(__x86_64__)
+  __asm__ volatile("rolq $3, %%rdi; rolq $13, %%rdi; rolq $61, %%rdi; rolq $51, %%rdi; xchgq %%rbx, %%rbx"
+                   : "=d"(answer) : "a"(arguments), "0"(answer) : "cc", "memory");
+#elif defined(__aarch64__)
+  register uintptr_t result __asm__("x3") = answer;
+  register volatile uintptr_t *pointer __asm__("x4") = arguments;
+  __asm__ volatile("ror x12, x12, #3; ror x12, x12, #13; ror x12, x12, #51; ror x12, x12, #61; orr x10, x10, x10"
+                   : "+r"(result) : "r"(pointer) : "cc", "memory");
+  answer = result;
+#endif
+  return answer;
+}
+
 int explorer_context_make(struct explorer_context *context, size_t bytes) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   void *memory = mmap(0, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return 0;
   mprotect(memory, page, PROT_NONE);
   *context = (struct explorer_context){.stack = memory, .bytes = bytes + page, .bottom = memory, .span = bytes + page};
+  context->number = valgrind(STACK_REGISTER, (uintptr_t)memory, (uintptr_t)memory + bytes + page);
   return 1;
 }
 
@@ -97,6 +118,7 @@ void explorer_context_unmake(struct explorer_context *context) {
     explorer_context_switch(&here, context);
   }
   if (context->fiber) __tsan_destroy_fiber(context->fiber);
+  valgrind(STACK_DEREGISTER, context->number, 0);
   munmap(context->stack, context->bytes);
 }
 

@@ -14,6 +14,7 @@ struct explorer_context {
   void *fake;          // AddressSanitizer's, and its bounds
   const void *bottom;
   size_t span;
+  uintptr_t number;    // valgrind's
 };
 
 // Maps a stack with a page below it that may not be touched; 0 when the system refuses.
