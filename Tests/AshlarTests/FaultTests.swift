@@ -107,7 +107,7 @@ import Testing
       let block = ashlarMalloc(64)!
       ashlarFree(block)
       let bin = ThreadCache<HardwareMemory>.current.bin(SizeClass(holding: 64))
-      bin.push(ProcessHeap.ready.region.tagAddress(of: BlockBase(address: UInt(bitPattern: block))), to: bin.count)
+      bin.push(ProcessHeap.ready.region.tagAddress(of: BlockBase(address: UInt(bitPattern: block))), to: bin.slot(bin.count))
       _ = ashlarMalloc(64)
       _ = ashlarMalloc(64)
     }

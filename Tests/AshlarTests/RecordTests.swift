@@ -70,11 +70,11 @@ import Testing
     let sizeClass = SizeClass(holding: size)
     let block = try #require(fixture.blocks(sizeClass, 1).first)
     let first = fixture.region.page(of: block)
-    func routes() -> [UInt] {
+    func routes() -> [UInt16] {
       (0..<RegionLayout.pagesPerUnit).map { HardwareMemory.load(fixture.region.route(ofPage: first / 16 * 16 + $0)) }
     }
     let pages = 1 << sizeClass.slabOrder
-    #expect(routes().filter { $0 == UInt(BinLayout.offset(of: sizeClass)) }.count == pages && routes().filter { $0 != 0 }.count == pages)
+    #expect(routes().filter { $0 == UInt16(BinLayout.offset(of: sizeClass)) }.count == pages && routes().filter { $0 != 0 }.count == pages)
     #expect(HardwareMemory.load(fixture.region.route(ofPage: first)) != 0)
     #expect(fixture.giveBack(sizeClass, [block]) == nil && routes().allSatisfy { $0 == 0 })
   }

@@ -19,6 +19,35 @@ import Testing
     }
   }
 
+  // MARK: Cells
+
+  @Test(arguments: [1, 2, 8]) func `a cell has its size, and its neighbours stay what they are`(bytes: Int) {
+    final class Memory {
+      let words = UnsafeMutablePointer<UInt>.allocate(capacity: 2)
+      let bytes: Int
+      init(bytes: Int) {
+        self.bytes = bytes
+        words.initialize(repeating: .max, count: 2)
+      }
+      deinit { words.deallocate() }
+      func cell(_ number: Int) -> UnsafeMutableRawPointer { UnsafeMutableRawPointer(words) + number * bytes }
+    }
+    let most = UInt.max >> UInt(64 - 8 * bytes)
+    var scenario = Scenario("cells") { Memory(bytes: bytes) }
+    for number in 0..<2 {
+      scenario.thread(Action("store \(number)") { memory in
+        Explored.store(UInt(number), to: memory.cell(number), bytes: bytes, .relaxed)
+        if Explored.load(memory.cell(number), bytes: bytes, .relaxed) != UInt(number) { Explored.store(7, to: memory.cell(number), bytes: bytes, .relaxed) }
+      })
+    }
+    scenario.check = { memory in
+      let cells = (0..<3).map { $0 * bytes < 16 ? Explored.load(memory.cell($0), bytes: bytes, .relaxed) : most }
+      try require(cells == [0, 1, most], "\(cells)")
+    }
+    let report = Explorer.explore(scenario, Plan(.exhaustive(preemptions: nil)))
+    #expect(report.isComplete && report.counterexample == nil, "\(report)")
+  }
+
   // MARK: Locks
 
   @Test func ticketLock() {

@@ -28,6 +28,13 @@ package struct SharedPair {
   fileprivate var atomic: UnsafeMutablePointer<Atomic<WordPair>> { address.assumingMemoryBound(to: Atomic<WordPair>.self) }
 }
 
+package struct SharedShort {
+  package let address: UnsafeMutablePointer<UInt16>
+
+  @inline(__always)
+  package init(_ address: UnsafeMutablePointer<UInt16>) { self.address = address }
+}
+
 package struct SharedByte {
   package let address: UnsafeMutablePointer<UInt8>
 
@@ -72,8 +79,6 @@ package enum HardwareMemory {
   @discardableResult
   package static func addReportingCarry(_ value: UInt, to word: SharedWord) -> Bool { ashlar_add_carry(word.address, value) != 0 }
   @inline(__always)
-  package static func loadLow(_ word: SharedWord) -> UInt { ashlar_low_half(word.address) }
-  @inline(__always)
   package static func copyWords(_ words: SharedWord, to place: SharedWord, _ count: Int) {
     ashlar_copy_words(words.address, place.address, UInt(bitPattern: count))
   }
@@ -95,6 +100,11 @@ package enum HardwareMemory {
     return exchanged ? nil : (original.first, original.second)
   }
   package static func lock(of pair: SharedPair) -> Lock? { nil }
+
+  @inline(__always)
+  package static func load(_ short: SharedShort) -> UInt16 { short.address.pointee }
+  @inline(__always)
+  package static func store(_ value: UInt16, to short: SharedShort) { short.address.pointee = value }
 
   @inline(__always)
   package static func load(_ byte: SharedByte) -> UInt8 { byte.address.pointee }

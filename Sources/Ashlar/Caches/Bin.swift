@@ -1,8 +1,9 @@
 /// The blocks of one class in a thread's cache: a stack of their tags' addresses.
 ///
-/// How many there are, and how many were ever allocated from it, is one word, so that the hot path counts both by one
-/// addition. Below the first block lies the *bottom*, the address of a byte of the bin's own that says live: what is popped
-/// off an empty bin looks like a block that is live already, and needs no test of its own.
+/// The *top* is the address of the slot for the next block. What the hot path reads it writes as a whole: processors forward a
+/// store to the loads behind it before they know either's address, but only to a load of all of it. Below the first block lies
+/// the *bottom*, the address of a byte of the bin's own that says live: what is popped off an empty bin looks like a block that
+/// is live already, and needs no test of its own.
 ///
 /// Its owner's alone; others read the count, and slots for a report.
 package struct Bin<Memory: SharedMemory> {
@@ -13,12 +14,13 @@ package struct Bin<Memory: SharedMemory> {
 
   // The layout, in bytes. Of the null bin there are the first two words.
   private enum Offset {
-    static var state: Int { 0 }
+    static var top: Int { 0 }
     static var limit: Int { 8 }
-    static var capacity: Int { 16 }
+    static var counted: Int { 16 }
     static var uncounted: Int { 24 }
-    static var bottomTag: Int { 32 }
-    static var bottom: Int { 40 }
+    static var slots: Int { 32 }
+    static var capacity: Int { 40 }
+    static var bottomTag: Int { 48 }
   }
 
   @inline(__always)
@@ -26,26 +28,26 @@ package struct Bin<Memory: SharedMemory> {
 
   // MARK: State
 
-  // The count in the low 16 bits, the allocations above them.
-  private static var countMask: UInt { 0xFFFF }
-  private static var allocationShift: UInt { 16 }
-  /// One block fewer and one allocation more.
-  private static var popped: UInt { (1 &<< allocationShift) &- 1 }
-  private static var mostAllocations: UInt { UInt.max &>> allocationShift }
+  private static var slotBytes: UInt { 8 }
 
   @inline(__always)
-  private var state: UInt {
-    get { Memory.load(word(Offset.state)) }
-    nonmutating set { Memory.store(newValue, to: word(Offset.state)) }
+  private var top: SharedWord { word(Offset.top) }
+
+  /// The slots: `count` blocks, the one put in first at the front.
+  package private(set) var slots: SharedWord {
+    get { SharedWord(PlainPointer<Memory, UnsafeMutableRawPointer>(address + Offset.slots)[0]) }
+    nonmutating set { PlainPointer<Memory, UnsafeMutableRawPointer>(address + Offset.slots)[0] = newValue.address }
   }
+
+  private func addressOfSlot(_ index: UInt) -> UInt { UInt(bitPattern: slots.address) &+ index &* Self.slotBytes }
 
   /// Blocks in the bin. An empty one holds one fewer for as long as it takes to notice: that is none, too.
   package var count: UInt {
     get {
-      let count = state & Self.countMask
+      let count = (Memory.load(top) &- addressOfSlot(0)) / Self.slotBytes
       return count <= capacity ? count : 0
     }
-    nonmutating set { state = (state & ~Self.countMask) | newValue }
+    nonmutating set { Memory.store(addressOfSlot(newValue), to: top) }
   }
 
   /// Blocks that it may hold. Set before the cache has its first owner, and never changed.
@@ -56,7 +58,7 @@ package struct Bin<Memory: SharedMemory> {
 
   package var isFull: Bool { count >= capacity }
 
-  // How many blocks the hot path may put in: 0 while it is closed.
+  // Where the slots end that the hot path may put blocks in: 0 while it is closed.
   @inline(__always)
   private var limit: SharedWord { word(Offset.limit) }
 
@@ -64,24 +66,22 @@ package struct Bin<Memory: SharedMemory> {
   @inline(__always)
   package var isOpen: Bool { Memory.load(limit) != 0 }
 
-  package func setOpen(_ open: Bool) { Memory.store(open ? capacity : 0, to: limit) }
+  package func setOpen(_ open: Bool) { Memory.store(open ? addressOfSlot(capacity) : 0, to: limit) }
 
-  /// Sets up an empty bin in zeroed memory.
-  package func lay(capacity: UInt) {
+  /// Sets up an empty bin in zeroed memory. Before the slots there is one for the bottom.
+  package func lay(slots: SharedWord, capacity: UInt) {
+    self.slots = slots
     self.capacity = capacity
+    count = 0
     arm(turn: Self.usualTurn)
-    Memory.store(bottomTag.value, to: word(Offset.bottom))
+    Memory.store(bottomTag.value, to: SharedWord(slots.address - Int(Self.slotBytes)))
     Memory.store(Tag.liveBit, to: bottomTag.byte)
   }
 
   // MARK: Blocks
 
-  @inline(__always)
-  private func slot(_ index: UInt) -> SharedWord {
-    SharedWord((address + BinLayout.slotsOffset).assumingMemoryBound(to: UInt.self) + Int(bitPattern: index))
-  }
+  package func slot(_ index: UInt) -> SharedWord { SharedWord(slots.address + Int(bitPattern: index &* Self.slotBytes)) }
 
-  @inline(__always)
   package subscript(index: UInt) -> TagAddress {
     get { TagAddress(Memory.load(slot(index))) }
     nonmutating set { Memory.store(newValue.value, to: slot(index)) }
@@ -90,27 +90,33 @@ package struct Bin<Memory: SharedMemory> {
   /// Takes the block put in last, or the bottom where there is none; nil when it is the next block's turn.
   @inline(__always)
   package func pop() -> TagAddress? {
-    let count = Memory.loadLow(word(Offset.state))
-    guard !Memory.addReportingCarry(Self.popped, to: word(Offset.state)) else {
-      Memory.addReportingCarry(0 &- Self.popped, to: word(Offset.state))
+    guard !Memory.addReportingCarry(1, to: counted) else {
+      counts = Self.mostCounts
       return nil
     }
-    return self[count &- 1]
+    let free = Memory.load(top)
+    Memory.addReportingCarry(0 &- Self.slotBytes, to: top)
+    return TagAddress(Memory.load(Self.slot(at: free &- Self.slotBytes)))
   }
 
   /// The slot for the next block; nil when the bin is full or closed to the hot path.
   @inline(__always)
-  package var room: UInt? {
-    let count = Memory.loadLow(word(Offset.state))
-    return Memory.isBelow(count, limit) ? count : nil
+  package var room: SharedWord? {
+    let free = Memory.load(top)
+    return Memory.isBelow(free, limit) ? Self.slot(at: free) : nil
   }
 
   /// Puts a block in.
-  /// - Parameter room: the slot for it, which is `count`.
+  /// - Parameter room: the slot for it.
   @inline(__always)
-  package func push(_ tag: TagAddress, to room: UInt) {
-    Memory.addReportingCarry(1, to: word(Offset.state))
-    self[room] = tag
+  package func push(_ tag: TagAddress, to room: SharedWord) {
+    Memory.addReportingCarry(Self.slotBytes, to: top)
+    Memory.store(tag.value, to: room)
+  }
+
+  @inline(__always)
+  private static func slot(at address: UInt) -> SharedWord {
+    SharedWord(UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
   }
 
   private var bottomTag: TagAddress { TagAddress(UInt(bitPattern: address) + UInt(Offset.bottomTag)) }
@@ -119,8 +125,9 @@ package struct Bin<Memory: SharedMemory> {
   package static func restore(bottom: TagAddress) {
     let bin = Bin(UnsafeMutableRawPointer(bitPattern: bottom.value).unsafelyUnwrapped - Offset.bottomTag)
     Memory.store(Tag.liveBit, to: bottom.byte)
-    // The block that was missing borrowed from the allocations what was added to them.
-    Memory.addReportingCarry(0 &- countMask, to: bin.word(Offset.state))
+    bin.count = 0
+    // Nothing was allocated.
+    bin.counts &-= 1
   }
 
   /// Takes the block put in last, whoever's turn it is; nil when the bin is empty.
@@ -128,17 +135,10 @@ package struct Bin<Memory: SharedMemory> {
     let count = count
     guard count > 0 else { return nil }
     // One short of the carry it stays, until the turn is taken.
-    if isDue {
-      uncounted &+= 1
-      state &-= 1
-    } else {
-      state &+= Self.popped
-    }
+    if isDue { uncounted &+= 1 } else { counts &+= 1 }
+    self.count = count &- 1
     return self[count &- 1]
   }
-
-  /// The slots: `count` blocks, the one put in first at the front.
-  package var slots: SharedWord { slot(0) }
 
   /// Fills an empty bin with `count` blocks.
   package func fill(_ count: Int, from slots: SharedWord) {
@@ -165,26 +165,34 @@ package struct Bin<Memory: SharedMemory> {
   /// seldom enough to cost nothing.
   package static var usualTurn: UInt { 1024 }
 
-  // What to add to the allocations of the state to have all.
+  // Counts up by one with each allocation. It is set so that it wraps at the one that is due: the carry is what tells the hot path.
+  @inline(__always)
+  private var counted: SharedWord { word(Offset.counted) }
+
+  private static var mostCounts: UInt { UInt.max }
+
+  @inline(__always)
+  private var counts: UInt {
+    get { Memory.load(counted) }
+    nonmutating set { Memory.store(newValue, to: counted) }
+  }
+
+  // What to add to have all allocations.
   private var uncounted: UInt {
     get { Memory.load(word(Offset.uncounted)) }
     nonmutating set { Memory.store(newValue, to: word(Offset.uncounted)) }
   }
 
-  private var counted: UInt { state &>> Self.allocationShift }
-
   /// Allocations ever made from it.
-  package var allocations: UInt { counted &+ uncounted }
+  package var allocations: UInt { counts &+ uncounted }
 
   /// Whether it is the turn of the next block. It is to be taken by arming again.
-  package var isDue: Bool { counted == Self.mostAllocations }
+  package var isDue: Bool { counts == Self.mostCounts }
 
   /// Makes the `turn`th allocation from now on the one that is due.
-  // The count of allocations starts so that it wraps at that one: the carry is what tells the hot path.
   package func arm(turn: UInt) {
     let all = allocations
-    let start = Self.mostAllocations &+ 1 &- turn
-    state = (state & Self.countMask) | start &<< Self.allocationShift
-    uncounted = all &- start
+    counts = 0 &- turn
+    uncounted = all &- counts
   }
 }

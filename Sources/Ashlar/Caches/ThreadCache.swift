@@ -30,7 +30,7 @@ package struct ThreadCache<Memory: SharedMemory> {
   /// The largest size with a route of its own.
   package static var routedSize: Int { 1024 }
 
-  package static var bytes: Int { BinLayout.offset(of: SizeClass(index: SizeClass.count)) }
+  package static var bytes: Int { BinLayout.bytes }
 
   /// The calling thread's cache; the empty one if it has none.
   @inline(__always)
@@ -60,8 +60,12 @@ package struct ThreadCache<Memory: SharedMemory> {
   }
 
   /// The bin that the route of a page leads to.
+  // Its address is worked out once: a store that is addressed by two registers costs more, and is forwarded later.
   @inline(__always)
-  package func bin(at route: UInt) -> Bin<Memory> { Bin(address + Int(bitPattern: route)) }
+  package func bin(at route: UInt16) -> Bin<Memory> {
+    let bin = ashlar_settled(UInt(bitPattern: address) &+ UInt(route))
+    return Bin(UnsafeMutableRawPointer(bitPattern: bin).unsafelyUnwrapped)
+  }
 
   @inline(__always)
   package func bin(_ sizeClass: SizeClass) -> Bin<Memory> { Bin(address + BinLayout.offset(of: sizeClass)) }
@@ -71,7 +75,7 @@ package struct ThreadCache<Memory: SharedMemory> {
   package func lay(capacity: (SizeClass) -> Int) {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
-      bin(sizeClass).lay(capacity: UInt(capacity(sizeClass)))
+      bin(sizeClass).lay(slots: SharedWord(address + BinLayout.slotsOffset(of: sizeClass)), capacity: UInt(capacity(sizeClass)))
     }
     for granules in 0...(Self.routedSize / 16) {
       Memory.store(UInt(bitPattern: bin(SizeClass(holding: granules * 16)).address), to: sizeRoute(UInt(granules)))

@@ -44,7 +44,7 @@ extension Heap {
     }
     // Again if need be: a flush may report, and the handler may have freed what fills the bin.
     while bin.isFull { flush(bin, of: cache, sizeClass, Int(bin.capacity + 1) / 2) }
-    bin.push(tag, to: bin.count)
+    bin.push(tag, to: bin.slot(bin.count))
   }
 
   /// Moves the `count` blocks that have been in the bin longest to the class's global stack.

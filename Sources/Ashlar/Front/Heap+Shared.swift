@@ -14,7 +14,6 @@ extension Heap {
     let globals = Memory.globals
     globals.pointee.heap = heap.address
     globals.pointee.tags = heap.region.tags
-    globals.pointee.routes = heap.region.routes
     globals.pointee.blocks = heap.region.base &- UInt(bitPattern: heap.region.tags) &<< RegionLayout.granuleShift
     globals.pointee.region_base = heap.region.base
     // Last, and releasing: whoever sees a range that is not empty sees what lies in it.

@@ -64,11 +64,12 @@ package enum HotPath<Memory: SharedMemory> {
     // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
     let granule = (offset &>> RegionLayout.granuleShift) | (offset &<< (64 &- RegionLayout.granuleShift))
     guard granule < Memory.globals.pointee.region_granules else { return otherwise() }
-    let tag = TagAddress(ashlar_settled(UInt(bitPattern: Memory.globals.pointee.tags) &+ granule))
+    let tags = Memory.globals.pointee.tags.unsafelyUnwrapped
+    let tag = TagAddress(ashlar_settled(UInt(bitPattern: tags) &+ granule))
     // The page knows the class, and is at hand where the tag of a block may not be: what is stored next has an address that
     // the processor need not wait for.
     let page = Int(bitPattern: granule &>> RegionLayout.pageGranulesShift)
-    let route = Memory.load(SharedWord(Memory.globals.pointee.routes.unsafelyUnwrapped + page))
+    let route = Memory.load(Region<Memory>.route(ofPage: page, before: tags))
     let bin = ThreadCache<Memory>.current.bin(at: route)
     guard Tag(Memory.load(tag.byte)).isLive, let room = bin.room else { return otherwise() }
     // Of two threads that free it at this instant both say free: were it added, the second one would make it live again, and lost.

@@ -6,13 +6,21 @@ package enum BinLayout {
   /// Of the first bin. Before it lies what a cache has of its own, and at its very beginning the *null bin*, which is
   /// empty and full at once: pages of no slab lead there.
   package static var firstOffset: Int { 640 }
-  /// Of the slots, which a header stands before.
-  package static var slotsOffset: Int { 48 }
-  /// From one bin to the next: room for two magazines.
-  package static var stride: Int { slotsOffset + 2 * SizeClass.largestBatch * 8 }
+  /// From one bin to the next: a line.
+  package static var stride: Int { 64 }
+  /// Of the first bin's slots, which come after all bins.
+  package static var firstSlotsOffset: Int { firstOffset + SizeClass.count * stride }
+  /// From one bin's slots to the next one's: the bottom, and room for two magazines.
+  package static var slotsStride: Int { 8 + 2 * SizeClass.largestBatch * 8 }
+  /// Of the last bin's last slot's end.
+  package static var bytes: Int { firstSlotsOffset + SizeClass.count * slotsStride }
 
+  /// Fits in 16 bits.
   @inline(__always)
   package static func offset(of sizeClass: SizeClass) -> Int { firstOffset &+ sizeClass.index &* stride }
+
+  /// Of the first block's slot; before it lies the bottom's.
+  package static func slotsOffset(of sizeClass: SizeClass) -> Int { firstSlotsOffset + sizeClass.index * slotsStride + 8 }
 }
 
 extension SizeClass {

@@ -1,8 +1,9 @@
 /// One reserved stretch of address space that all small and medium blocks lie in, and the tables beside it.
 ///
 /// `address - base < bytes` is the whole test for "ours", and no test reads through a foreign pointer. The region
-/// is cut into units of 1 MiB. Beside it lie, in one reservation: a tag for each granule; a route, a descriptor and a bitmap
-/// for each page of 64 KiB; the records of the units, and a byte or two for each. Nothing is ever unmapped while the region lives.
+/// is cut into units of 1 MiB. Beside it lie, in one reservation: a route for each page of 64 KiB; a tag for each granule; a
+/// descriptor and a bitmap for each page; the records of the units, and a byte or two for each. Nothing is ever unmapped
+/// while the region lives.
 ///
 /// Where the system counts every writable page against a limit (`vm.overcommit_memory=2`), units become writable
 /// only when they are first handed out.
@@ -10,7 +11,6 @@ package struct Region<Memory: SharedMemory> {
   package let base: UInt
   package let unitCount: Int
   package let tags: UnsafeMutablePointer<UInt8>
-  package let routes: UnsafeMutablePointer<UInt>
   package let descriptors: UnsafeMutableRawPointer
   package let bitmaps: UnsafeMutableRawPointer
   /// Where the level that hands out units keeps its records.
@@ -28,14 +28,14 @@ package struct Region<Memory: SharedMemory> {
 
   package var bytes: Int { unitCount * RegionLayout.unitBytes }
 
-  /// Reserves a region of `bytes`, rounded down to 4 MiB, or of half as much, a quarter, … where the system refuses;
+  /// Reserves a region of `bytes`, 1 TiB at most, rounded down to 4 MiB, or of half as much, a quarter, … where the system refuses;
   /// nil when there is not even that.
   ///
   /// - Parameters:
   ///   - strict: reserve without commit charge, and make units writable on first use.
   ///   - unitRecordBytes: bytes for the records of so many units.
   package init?(bytes wanted: Int, strict: Bool, unitRecordBytes: (Int) -> Int) {
-    var bytes = wanted / Self.smallest * Self.smallest
+    var bytes = min(wanted, RegionLayout.mostPages * RegionLayout.pageBytes) / Self.smallest * Self.smallest
     while bytes > 0 {
       if let region = Region(exactly: bytes, strict: strict, unitRecordBytes: unitRecordBytes) {
         self = region
@@ -50,11 +50,10 @@ package struct Region<Memory: SharedMemory> {
     let units = bytes / RegionLayout.unitBytes
     let tagBytes = bytes / RegionLayout.granuleBytes
     let pages = units * RegionLayout.pagesPerUnit
-    let routeBytes = pages * MemoryLayout<UInt>.stride
     let (descriptorBytes, bitmapBytes) = (pages * RegionLayout.descriptorBytes, pages * RegionLayout.bitmapBytes)
     let recordBytes = unitRecordBytes(units)
     let committedBytes = strict ? units : 0
-    let tableBytes = tagBytes + routeBytes + descriptorBytes + bitmapBytes + recordBytes + units + committedBytes
+    let tableBytes = RegionLayout.routesBytes + tagBytes + descriptorBytes + bitmapBytes + recordBytes + units + committedBytes
     let total = bytes + tableBytes + Self.alignment
     guard let start = System.reserve(total, readable: true, writable: !strict) else { return nil }
     let first = UInt(bitPattern: start).roundedUp(to: UInt(Self.alignment))
@@ -63,10 +62,9 @@ package struct Region<Memory: SharedMemory> {
     reservedBytes = total
     base = first
     unitCount = units
+    table += RegionLayout.routesBytes
     tags = table.assumingMemoryBound(to: UInt8.self)
     table += tagBytes
-    routes = table.assumingMemoryBound(to: UInt.self)
-    table += routeBytes
     descriptors = table
     table += descriptorBytes
     bitmaps = table
@@ -100,7 +98,7 @@ package struct Region<Memory: SharedMemory> {
     let page = RegionLayout.pagesPerUnit * unit
     return writable(UnsafeMutableRawPointer(bitPattern: address(ofUnit: unit)).unsafelyUnwrapped, RegionLayout.unitBytes)
       && writable(UnsafeMutableRawPointer(tags) + RegionLayout.unitBytes / 16 * unit, RegionLayout.unitBytes / 16)
-      && writable(UnsafeMutableRawPointer(routes + page), RegionLayout.pagesPerUnit * MemoryLayout<UInt>.stride)
+      && writable(UnsafeMutableRawPointer(route(ofPage: page).address), RegionLayout.pagesPerUnit * MemoryLayout<UInt16>.stride)
       && writable(descriptors + page * RegionLayout.descriptorBytes, RegionLayout.pagesPerUnit * RegionLayout.descriptorBytes)
       && writable(bitmaps + page * RegionLayout.bitmapBytes, RegionLayout.pagesPerUnit * RegionLayout.bitmapBytes)
   }
@@ -130,7 +128,14 @@ package struct Region<Memory: SharedMemory> {
 
   /// Where in a thread's cache the bin lies that takes the blocks of a page: 0, the null bin, for a page that is in no slab.
   @inline(__always)
-  package func route(ofPage page: Int) -> SharedWord { SharedWord(routes + page) }
+  package func route(ofPage page: Int) -> SharedShort { Self.route(ofPage: page, before: tags) }
+
+  /// The same for who has no more of a region than the address of its tags.
+  @inline(__always)
+  package static func route(ofPage page: Int, before tags: UnsafeMutablePointer<UInt8>) -> SharedShort {
+    let routes = UnsafeMutableRawPointer(tags) - RegionLayout.routesBytes
+    return SharedShort(routes.assumingMemoryBound(to: UInt16.self) + page)
+  }
 
   /// The tag of the granule that `address` lies in. The address is one of the region.
   @inline(__always)

@@ -5,6 +5,10 @@ package enum RegionLayout {
   package static let pagesPerUnit = unitBytes / pageBytes
   package static let granuleBytes = 16
   package static let granuleShift: UInt = 4
+  /// A region may have so many pages: 1 TiB.
+  package static let mostPages = 16 << 20
+  /// From the first route of a page to the first tag: the same in every region, so that both are found from one address.
+  package static let routesBytes = mostPages * MemoryLayout<UInt16>.stride
   /// A page has 2^12 granules.
   package static let pageGranulesShift: UInt = 12
   /// Bytes of the record of a page.

@@ -82,7 +82,7 @@ package struct Slab<Memory: SharedMemory> {
       let part = Slab(region: region, page: page + offset)
       Memory.store(UInt8(truncatingIfNeeded: offset), to: part.pageOffset)
       Memory.store(Tag.free(sizeClass).value, to: part.tag)
-      Memory.store(UInt(bitPattern: BinLayout.offset(of: sizeClass)), to: region.route(ofPage: part.page))
+      Memory.store(UInt16(truncatingIfNeeded: BinLayout.offset(of: sizeClass)), to: region.route(ofPage: part.page))
     }
     let blocks = sizeClass.slabBlocks
     words[Field.homeCount] = UInt32(blocks)

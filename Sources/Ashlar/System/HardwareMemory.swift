@@ -83,9 +83,6 @@ package enum HardwareMemory: SharedMemory {
   }
 
   @inline(__always)
-  package static func loadLow(_ word: SharedWord, at line: SourceLine) -> UInt { ashlar_low_half(word.address) }
-
-  @inline(__always)
   package static func copyWords(_ words: SharedWord, to place: SharedWord, _ count: Int, at line: SourceLine) {
     ashlar_copy_words(words.address, place.address, UInt(bitPattern: count))
   }
@@ -95,10 +92,16 @@ package enum HardwareMemory: SharedMemory {
     ashlar_is_below(value, word.address) != 0
   }
 
-  // MARK: Bytes
+  // MARK: Shorts and bytes
 
-  // Plain instructions: a byte can't be torn, and the code around reads it once. As relaxed atomics they would neither
+  // Plain instructions: they can't be torn, and the code around reads it once. As relaxed atomics they would neither
   // be zero-extended by the load itself nor be changed in place.
+
+  @inline(__always)
+  package static func load(_ short: SharedShort, at line: SourceLine) -> UInt16 { short.address.pointee }
+
+  @inline(__always)
+  package static func store(_ value: UInt16, to short: SharedShort, at line: SourceLine) { short.address.pointee = value }
 
   @inline(__always)
   package static func load(_ byte: SharedByte, at line: SourceLine) -> UInt8 { byte.address.pointee }

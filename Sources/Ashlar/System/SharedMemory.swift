@@ -28,6 +28,14 @@ package struct SharedPair {
   package static var usedBytes: Int { 32 }
 }
 
+/// A word of 16 bits that several threads touch, and only through the seam.
+package struct SharedShort {
+  package let address: UnsafeMutablePointer<UInt16>
+
+  @inline(__always)
+  package init(_ address: UnsafeMutablePointer<UInt16>) { self.address = address }
+}
+
 /// A byte that several threads touch, and only through the seam.
 package struct SharedByte {
   package let address: UnsafeMutablePointer<UInt8>
@@ -80,8 +88,6 @@ package protocol SharedMemory: PlainMemory {
   /// Adds to a word that one thread writes and others only read; true when there is a carry. A relaxed load and a relaxed
   /// store, not one atomic step.
   static func addReportingCarry(_ value: UInt, to word: SharedWord, at line: SourceLine) -> Bool
-  /// The low 16 bits of a word that the calling thread alone writes.
-  static func loadLow(_ word: SharedWord, at line: SourceLine) -> UInt
   /// Copies words, which may lie within each other when they move down: each as a relaxed load and a relaxed store, in no
   /// order.
   static func copyWords(_ words: SharedWord, to place: SharedWord, _ count: Int, at line: SourceLine)
@@ -98,8 +104,10 @@ package protocol SharedMemory: PlainMemory {
     at line: SourceLine
   ) -> (first: UInt, second: UInt)?
 
-  // MARK: Bytes, relaxed
+  // MARK: Shorts and bytes, relaxed
 
+  static func load(_ short: SharedShort, at line: SourceLine) -> UInt16
+  static func store(_ value: UInt16, to short: SharedShort, at line: SourceLine)
   static func load(_ byte: SharedByte, at line: SourceLine) -> UInt8
   static func store(_ value: UInt8, to byte: SharedByte, at line: SourceLine)
   /// Adds to a byte; true when there is a carry. A load and a store, not one atomic step.
@@ -223,11 +231,6 @@ extension SharedMemory {
   }
 
   @inline(__always)
-  package static func loadLow(_ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line) -> UInt {
-    loadLow(word, at: SourceLine(file, line))
-  }
-
-  @inline(__always)
   package static func isBelow(
     _ value: UInt, _ word: SharedWord, file: StaticString = #fileID, line: UInt32 = #line
   ) -> Bool { isBelow(value, word, at: SourceLine(file, line)) }
@@ -245,6 +248,16 @@ extension SharedMemory {
   ) -> (first: UInt, second: UInt)? {
     compareExchangePair(pair, expected: expected, desired: desired, order, at: SourceLine(file, line))
   }
+
+  @inline(__always)
+  package static func load(_ short: SharedShort, file: StaticString = #fileID, line: UInt32 = #line) -> UInt16 {
+    load(short, at: SourceLine(file, line))
+  }
+
+  @inline(__always)
+  package static func store(
+    _ value: UInt16, to short: SharedShort, file: StaticString = #fileID, line: UInt32 = #line
+  ) { store(value, to: short, at: SourceLine(file, line)) }
 
   @inline(__always)
   package static func load(_ byte: SharedByte, file: StaticString = #fileID, line: UInt32 = #line) -> UInt8 {

@@ -17,16 +17,14 @@ extension Check {
   }
 
   // A class whose slabs are all full has none in its list, and what comes into that has no neighbour: the descriptor before the
-  // first page's would be where the last pages have their routes.
+  // first page's would be where the last blocks have their tags.
   private static func fullSlabs(_ heap: Heap<HardwareMemory>, _ context: CheckContext) {
     let sizeClass = SizeClass(holding: 64 << 10)
     let blocks = (0...sizeClass.slabBlocks).compactMap { _ in heap.allocate(sizeClass.size) }
     context.require(blocks.count == sizeClass.slabBlocks + 1, "no memory for \(blocks.count) blocks")
-    let last = heap.region.unitCount * RegionLayout.pagesPerUnit
-    for page in last - RegionLayout.pagesPerUnit..<last {
-      let route = HardwareMemory.load(heap.region.route(ofPage: page))
-      context.require(route == 0, "page \(page), which nobody has, has the route \(route)")
-    }
+    let last = heap.region.base + UInt(heap.region.bytes)
+    let tags = stride(from: last - 64 << 10, to: last, by: 16).map { heap.region.tag(at: $0).value }
+    context.require(tags.allSatisfy { $0 == 0 }, "the last page, which nobody has, has tags")
     blocks.forEach { heap.free($0) }
     context.count(1)
   }

@@ -80,7 +80,7 @@ extension Check {
       let live = ashlarMalloc(100)
     {
       // A live block in a cache: records that do not agree.
-      bin.push(heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: live))), to: bin.count)
+      bin.push(heap.region.tagAddress(of: BlockBase(address: UInt(bitPattern: live))), to: bin.slot(bin.count))
       context.require(ashlarCheckInvariants() == 0 && !PoolAllocator().checkInvariants(), "records that do not agree are said to")
       bin.count -= 1
       ashlarFree(live)

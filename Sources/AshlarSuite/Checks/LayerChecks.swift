@@ -54,7 +54,8 @@ extension Check {
       let bin = cache.bin(sizeClass)
       let isWhole = (0..<bin.capacity).allSatisfy { bin[$0] == block(sizeClass, $0 + 1) }
       context.require(isWhole && bin.capacity == UInt(2 * sizeClass.batch), "bins overlap")
-      context.require(bin.address + BinLayout.stride <= end, "a bin lies beyond its cache")
+      context.require(bin.address + BinLayout.stride <= end && bin.slot(bin.capacity).address <= end, "a bin lies beyond its cache")
+      context.require(UInt16(exactly: bin.address - cache.address) != nil, "a bin that no route leads to")
       let last = bin.count
       context.require(bin.holds(block(sizeClass, last)) && !bin.holds(TagAddress(.max)), "a bin that holds other blocks")
       context.require(

@@ -50,7 +50,7 @@ extension Check {
     let inWords: [(String, Int, Int)] = [
       ("table", AddressTable<Memory, Int>.bytes, 3), ("retention", Retention<Memory>.bytes, 1), ("timer", SweepTimer<Memory>.bytes, 1), ("mappings", DirectMappings<Memory>.bytes, 11 + 128),
       ("guarded blocks", GuardedBlocks<Memory>.bytes, 8 + 128), ("counters", HeapCounters<Memory>.bytes, 2 * 10 + SizeClass.count),
-      ("a bin", BinLayout.stride, 6 + 2 * 64), ("merge queue", MergeQueue<Memory>.bytes(capacity: 8), 16 + 2 * 8),
+      ("a bin", BinLayout.stride, 8), ("slots of a bin", BinLayout.slotsStride, 1 + 2 * 64), ("merge queue", MergeQueue<Memory>.bytes(capacity: 8), 16 + 2 * 8),
     ]
     for (name, bytes, words) in inWords { context.require(bytes == 8 * words, "\(name): \(bytes) bytes, not \(words) words") }
     context.count(inLines.count + inWords.count)

@@ -13,7 +13,7 @@ extension Check {
         }
         places(region, bytes, context)
         if strict { commits(region, context) }
-        let beside = bytes / 16 + bytes / (64 << 10) * (64 + 512) + bytes >> 20 * 101 + (strict ? bytes >> 20 : 0)
+        let beside = 32 << 20 + bytes / 16 + bytes / (64 << 10) * (64 + 512) + bytes >> 20 * 101 + (strict ? bytes >> 20 : 0)
         let reserved = ProcessMemory.mapped - mapped
         // A watcher of memory takes some of its own.
         let isExact = (bytes + beside...bytes + beside + 3 << 20).contains(reserved)
@@ -35,7 +35,7 @@ extension Check {
     let strict = Region<HardwareMemory>(bytes: 56 << 20, strict: true, unitRecordBytes: { $0 })
     SystemFaults.lift()
     let taken = ProcessMemory.mapped - mapped
-    context.require(strict?.bytes == 28 << 20 && taken < 40 << 20, "a region that can't be made writable leaves \(taken) bytes behind")
+    context.require(strict?.bytes == 28 << 20 && taken < 72 << 20, "a region that can't be made writable leaves \(taken) bytes behind")
     strict?.release()
     purges(context)
   }
@@ -48,8 +48,8 @@ extension Check {
     guard let region = Region<HardwareMemory>(bytes: 64 << 30, strict: true, unitRecordBytes: { $0 * 128 }) else {
       return context.find("no region of 64 GiB")
     }
-    let (units, perUnit) = (64 << 10, 1 << 20 + 16 * (4096 + 8 + 64 + 512) + 128 + 1 + 1)
-    let (reserved, expected) = (ProcessMemory.mapped - mapped, units * perUnit + 2 << 20)
+    let (units, perUnit) = (64 << 10, 1 << 20 + 16 * (4096 + 64 + 512) + 128 + 1 + 1)
+    let (reserved, expected) = (ProcessMemory.mapped - mapped, units * perUnit + (32 + 2) << 20)
     context.require(reserved == expected, "64 GiB take \(reserved) of address space, not \(expected)")
     // What is known of them lies in the reservation's last page.
     context.require(region.commit(units: (units - 1)..<units), "the last unit is refused")
@@ -66,10 +66,10 @@ extension Check {
     context.require(region.bytes == bytes && region.unitCount == bytes >> 20 && region.base % (2 << 20) == 0, "\(bytes) bytes: \(region)")
     let pages = bytes / (64 << 10)
     let tables = [
-      UInt(bitPattern: region.tags), UInt(bitPattern: region.routes), UInt(bitPattern: region.descriptors), UInt(bitPattern: region.bitmaps),
-      UInt(bitPattern: region.unitRecords),
+      UInt(bitPattern: region.route(ofPage: 0).address), UInt(bitPattern: region.tags), UInt(bitPattern: region.descriptors),
+      UInt(bitPattern: region.bitmaps), UInt(bitPattern: region.unitRecords),
     ]
-    let offsets = [0, bytes / 16, pages * 8, pages * 64, pages * 512].reduce(into: [end]) { $0.append($0.last! + UInt($1)) }.dropFirst()
+    let offsets = [0, 32 << 20, bytes / 16, pages * 64, pages * 512].reduce(into: [end]) { $0.append($0.last! + UInt($1)) }.dropFirst()
     context.require(tables == Array(offsets), "the tables of \(bytes) bytes lie at \(tables.map(hex))")
     context.require(region.contains(region.base) && region.contains(end - 1), "a region without its ends")
     let (first, last) = (UInt(bitPattern: region.tags), UInt(bitPattern: region.tags) + UInt(bytes / 16))
@@ -82,6 +82,8 @@ extension Check {
     }
     for page in [0, 1, pages - 1] {
       let start = region.base + UInt(page) << 16
+      let route = UInt(bitPattern: region.route(ofPage: page).address)
+      context.require(route == end + 2 * UInt(page), "the route of page \(page) lies at \(hex(route))")
       context.require(region.address(ofPage: page) == start && region.page(of: start) == page && region.page(of: start + 65_535) == page, "page \(page)")
     }
   }

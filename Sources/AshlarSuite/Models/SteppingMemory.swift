@@ -76,8 +76,6 @@ package enum SteppingMemory: SharedMemory {
     }
   }
 
-  package static func loadLow(_ word: SharedWord, at: Ashlar.SourceLine) -> UInt { load(word, .relaxed, at: at) & 0xFFFF }
-
   package static func isBelow(_ value: UInt, _ word: SharedWord, at: Ashlar.SourceLine) -> Bool {
     value < load(word, .relaxed, at: at)
   }
@@ -97,7 +95,15 @@ package enum SteppingMemory: SharedMemory {
     return found == expected ? nil : found
   }
 
-  // MARK: Bytes
+  // MARK: Shorts and bytes
+
+  package static func load(_ short: SharedShort, at: Ashlar.SourceLine) -> UInt16 {
+    UInt16(Explored.load(UnsafeMutableRawPointer(short.address), bytes: 2, .relaxed, file: at.file, line: at.line))
+  }
+
+  package static func store(_ value: UInt16, to short: SharedShort, at: Ashlar.SourceLine) {
+    Explored.store(UInt(value), to: UnsafeMutableRawPointer(short.address), bytes: 2, .relaxed, file: at.file, line: at.line)
+  }
 
   package static func load(_ byte: SharedByte, at: Ashlar.SourceLine) -> UInt8 {
     UInt8(Explored.load(UnsafeMutableRawPointer(byte.address), bytes: 1, .relaxed, file: at.file, line: at.line))

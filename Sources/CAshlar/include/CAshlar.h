@@ -16,8 +16,7 @@
 struct ashlar_globals {
   uintptr_t region_base;      // first address of the region
   uintptr_t region_granules;  // 16-byte granules in the region; 0 until started; stored last, with release
-  uint8_t *tags;              // one byte a granule of the region
-  uintptr_t *routes;          // one word a page of 64 KiB
+  uint8_t *tags;              // one byte a granule of the region, and before them one short a page of 64 KiB
   uintptr_t blocks;           // what to add to 16 times the address of a tag to have that of its block
   void *heap;                 // the process-wide Heap
   uintptr_t phase;            // shared: 0 not started, 2 ready, otherwise starting
@@ -44,7 +43,7 @@ ASHLAR_INLINE void *ashlar_pending_unmaps(void) { return ashlar_pending; }
 // The calling thread's cache. Never null: a thread without a cache points at the empty one, all zero, whose bins
 // hold nothing and have room for nothing, so that the hot path needs no null test.
 extern ASHLAR_HIDDEN _Thread_local __attribute__((tls_model("initial-exec"))) void *ashlar_thread_cache;
-#define ASHLAR_CACHE_BYTES 77824
+#define ASHLAR_CACHE_BYTES 79552
 extern ASHLAR_HIDDEN char ashlar_empty_cache[ASHLAR_CACHE_BYTES];
 ASHLAR_INLINE void *ashlar_cache(void) { return ashlar_thread_cache; }
 ASHLAR_INLINE void ashlar_set_cache(void *cache) { ashlar_thread_cache = cache; }
@@ -145,17 +144,6 @@ ASHLAR_INLINE int ashlar_is_below(uintptr_t value, const void *word) {
   return below;
 #else
   return value < __atomic_load_n((const uintptr_t *)word, __ATOMIC_RELAXED);
-#endif
-}
-
-// The low 16 bits of a word that the calling thread alone writes. Of an atomic load of so few they would be widened twice.
-ASHLAR_INLINE uintptr_t ashlar_low_half(const void *word) {
-#if defined(__x86_64__)
-  uintptr_t half;
-  __asm__("movzwl %1, %k0" : "=r"(half) : "m"(*(const uintptr_t *)word));
-  return half;
-#else
-  return __atomic_load_n((const uintptr_t *)word, __ATOMIC_RELAXED) & 0xFFFF;
 #endif
 }
 

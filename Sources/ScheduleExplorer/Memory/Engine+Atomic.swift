@@ -40,6 +40,7 @@ extension Engine {
     let address = UnsafeRawPointer(bitPattern: address).unsafelyUnwrapped
     switch bytes {
     case 1: return (UInt(address.load(as: UInt8.self)), 0)
+    case 2: return (UInt(address.load(as: UInt16.self)), 0)
     case 16: return (address.load(as: UInt.self), address.load(fromByteOffset: 8, as: UInt.self))
     default: return (address.load(as: UInt.self), 0)
     }
@@ -49,6 +50,7 @@ extension Engine {
     let address = UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped
     switch bytes {
     case 1: address.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
+    case 2: address.storeBytes(of: UInt16(truncatingIfNeeded: value), as: UInt16.self)
     case 16:
       address.storeBytes(of: value, as: UInt.self)
       address.storeBytes(of: second, toByteOffset: 8, as: UInt.self)

@@ -28,16 +28,16 @@ public enum Explored {
   /// Whether the caller is inside a scenario.
   public static var isRunning: Bool { Engine.running != nil }
 
-  // MARK: Words, and single bytes
+  // MARK: Words, and smaller cells
 
-  /// Reads a cell of 1 or 8 bytes.
+  /// Reads a cell of 1, 2 or 8 bytes.
   public static func load(
     _ address: UnsafeMutableRawPointer, bytes: Int = 8, _ order: Order, file: StaticString = #fileID, line: UInt32 = #line
   ) -> UInt {
     withEngine { $0.load(UInt(bitPattern: address), bytes, order, Place(file: file, line: line)).0 }
   }
 
-  /// Writes a cell of 1 or 8 bytes.
+  /// Writes a cell of 1, 2 or 8 bytes.
   public static func store(
     _ value: UInt, to address: UnsafeMutableRawPointer, bytes: Int = 8, _ order: Order, file: StaticString = #fileID,
     line: UInt32 = #line
