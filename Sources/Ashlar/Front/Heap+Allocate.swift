@@ -134,7 +134,7 @@ extension Heap {
       cache.discard(magazine, to: depots)
     } else {
       var count: UInt = 0
-      _ = slabs.take(sizeClass, min(sizeClass.batch, Int(bin.capacity))) { block in
+      _ = slabs.take(sizeClass, min(sizeClass.stretch, Int(bin.capacity))) { block in
         bin[count] = block
         count += 1
       }

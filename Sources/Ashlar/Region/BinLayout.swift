@@ -29,6 +29,9 @@ extension SizeClass {
 
   /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
   ///
-  /// About 256 KiB worth to 64 KiB, where blocks come and go by the thousand, and at most 64; one above.
-  package var batch: Int { size <= 64 << 10 ? min((256 << 10) / size, Self.largestBatch) : 1 }
+  /// About 1 MiB worth to 64 KiB, where blocks come and go by the thousand, and at most 64; one above.
+  package var batch: Int { size <= 64 << 10 ? min((1 << 20) / size, Self.largestBatch) : 1 }
+
+  /// Blocks that an empty bin takes from the slabs at once: fewer of the larger ones, whose tags lie in a page each.
+  package var stretch: Int { max(min((256 << 10) / size, batch), 1) }
 }

@@ -58,10 +58,13 @@ extension Check {
 
   // What travels at once was measured, and is not to change by the way.
   private static func batches(_ context: CheckContext) {
-    for (size, batch) in [
-      (16, 64), (1024, 64), (4096, 64), (5120, 51), (16 << 10, 16), (48 << 10, 5), (64 << 10, 4), (80 << 10, 1), (128 << 10, 1), (1 << 20, 1),
+    for (size, batch, stretch) in [
+      (16, 64, 64), (1024, 64, 64), (4096, 64, 64), (5120, 64, 51), (16 << 10, 64, 16), (48 << 10, 21, 5), (64 << 10, 16, 4), (80 << 10, 1, 1),
+      (128 << 10, 1, 1), (512 << 10, 1, 1), (1 << 20, 1, 1),
     ] {
-      context.require(SizeClass(holding: size).batch == batch, "\(SizeClass(holding: size).batch) blocks of \(size) travel at once, not \(batch)")
+      let sizeClass = SizeClass(holding: size)
+      context.require(sizeClass.batch == batch, "\(sizeClass.batch) blocks of \(size) travel at once, not \(batch)")
+      context.require(sizeClass.stretch == stretch, "\(sizeClass.stretch) blocks of \(size) are taken from the slabs at once, not \(stretch)")
       context.count(1)
     }
   }

@@ -70,7 +70,7 @@ extension Check {
   }
 
   static let idleDepots = Check("idle-depots", "the global stacks: what a class has not needed since the last look goes home, and the rest stays") { context in
-    let layers = OwnLayers(mebibytes: 4)
+    let layers = OwnLayers(mebibytes: 8)
     let (depots, sizeClass) = (layers.depots, SizeClass(holding: 16 << 10))
     func put(_ magazines: Int, _ layers: OwnLayers = layers) {
       for _ in 0..<magazines {
@@ -107,7 +107,7 @@ extension Check {
     use(1)
     look(3, "three of four were used, and one again")
     // Of the largest class a magazine holds one block.
-    let (largest, single) = (SizeClass(holding: SizeClass.largest), OwnLayers(mebibytes: 4))
+    let (largest, single) = (SizeClass(holding: SizeClass.largest), OwnLayers(mebibytes: 8))
     guard let magazine = single.depots.takeEmpty() else { return context.find("no magazine") }
     let block = single.blocks(largest, 1)
     magazine.hold(1) { single.tag(block[$0]) }
@@ -115,7 +115,7 @@ extension Check {
     for _ in 0..<2 { _ = single.depots.drainIdle(largest, into: single.slabs) }
     context.require(single.depots.blockCount(largest) == 0, "a single block that nobody used is kept")
     // What another class has above its limit takes nothing from what this one may have.
-    let crowded = OwnLayers(mebibytes: 4, depotBytes: 0)
+    let crowded = OwnLayers(mebibytes: 8, depotBytes: 0)
     put(3, crowded)
     context.require(crowded.depots.surplusBytes > 0 && !crowded.depots.hasRoom(1, sizeClass), "there is room above the limit")
     context.require(crowded.depots.hasRoom(1, SizeClass(holding: 64)), "a class has no room below its limit")
