@@ -130,6 +130,7 @@ private func aligned(
     return nil
   }
   let request = Request(size: Int(bitPattern: size), alignment: alignment.value)
+  if let block = HotPath<HardwareMemory>.allocate(request, live: restore) { return block }
   guard let user = ProcessHeap.shared?.allocate(request, site: Site(caller: caller)) else {
     error = ENOMEM
     return nil

@@ -153,6 +153,13 @@ package struct ThreadCache<Memory: SharedMemory> {
     armedInterval = interval
   }
 
+  /// For a thread that begins: makes the first block of each class shorter than a line the one that is due. What such a bin
+  /// holds by then another thread had, and may have neighbours of in the same line. Where blocks are sampled their turns stand.
+  package func armFirst() {
+    guard armedInterval == 0 else { return }
+    for index in 0..<SizeClass(holding: CacheLine.bytes).index { bin(SizeClass(index: index)).arm(turn: 1) }
+  }
+
   /// Arms one bin for its next turn.
   package func arm(_ bin: Bin<Memory>, interval: UInt) {
     bin.arm(turn: interval == 0 ? Bin<Memory>.usualTurn : 1 + nextRandom() % (2 * interval - 1))

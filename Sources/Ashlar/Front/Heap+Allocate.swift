@@ -26,11 +26,21 @@ package struct Request {
     case direct
   }
 
+  /// The size of which a class's blocks are aligned as is asked; nil when no class serves it.
+  @inline(__always)
+  var sizeInClasses: Int? {
+    guard UInt(bitPattern: size) <= UInt(SizeClass.largest), alignment <= Self.alignmentLimit else { return nil }
+    return rounded
+  }
+
   // A size rounded up to a multiple of the alignment falls into a class, and an order, whose blocks are so aligned.
+  @inline(__always)
+  private var rounded: Int { (max(size, 1) &+ (alignment &- 1)) & ~(alignment &- 1) }
+
   var placement: Placement? {
     guard size >= 0, size <= Int.max &- RegionLayout.pageBytes else { return nil }
     if alignment > Self.alignmentLimit { return .direct }
-    let rounded = (max(size, 1) &+ (alignment &- 1)) & ~(alignment &- 1)
+    let rounded = rounded
     if rounded <= SizeClass.largest { return .small(SizeClass(holding: rounded)) }
     if rounded <= Self.mediumLimit { return .medium(order: Self.order(holding: rounded)) }
     return .direct

@@ -20,6 +20,7 @@ extension Heap {
       detach(cache)
       return nil
     }
+    cache.armFirst()
     return cache
   }
 

@@ -42,6 +42,15 @@ package enum HotPath<Memory: SharedMemory> {
     return take(from: bin, otherwise: otherwise, live: live)
   }
 
+  /// A block of up to 1 MiB aligned to a power of two; nil when it can't come from here.
+  @inline(__always)
+  package static func allocate(
+    _ request: Request, live: (TagAddress) -> UnsafeMutableRawPointer?
+  ) -> UnsafeMutableRawPointer? {
+    guard let size = request.sizeInClasses.map(UInt.init(bitPattern:)) else { return nil }
+    return allocate(size, larger: { allocateLarger(size, otherwise: { nil }, live: live) }, otherwise: { nil }, live: live)
+  }
+
   @inline(__always)
   private static func take(
     from bin: Bin<Memory>,

@@ -54,13 +54,14 @@ extension Check {
     let pool = PoolAllocator()
     // What is in no stack comes in stretches.
     pool.trim()
-    for size in [8, 16, 32, 48] {
+    // A thread looks at the first block that it takes, and again when it has taken a thousand.
+    for (size, rounds) in [8, 16, 32, 48].flatMap({ [($0, 1), ($0, 3000)] }) {
       let blocks = (0..<64).map { _ in UInt(bitPattern: pool.allocateIfPossible(size: size)!) }
       let given = [20, 21]
       let ends = SharedCount()
       Threads.run(given.count) { thread in
         var block = UnsafeMutableRawPointer(bitPattern: blocks[given[thread]])!
-        for _ in 0..<3000 {
+        for _ in 0..<rounds {
           pool.deallocate(block)
           block = pool.allocateIfPossible(size: size)!
         }
@@ -68,11 +69,11 @@ extension Check {
         if blocks.contains(where: { $0 / 64 == line }) { ends.add(1) }
         pool.deallocate(block)
       }
-      context.require(ends.value == 0, "\(ends.value) threads write to a line of another's, size \(size)")
+      context.require(ends.value == 0, "\(ends.value) threads write to a line of another's after \(rounds) blocks of \(size)")
       for (number, block) in blocks.enumerated() where !given.contains(number) {
         pool.deallocate(UnsafeMutableRawPointer(bitPattern: block)!)
       }
-      context.count(6000)
+      context.count(2 * rounds)
     }
   }
 
