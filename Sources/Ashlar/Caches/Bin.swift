@@ -21,6 +21,7 @@ package struct Bin<Memory: SharedMemory> {
     static var slots: Int { 32 }
     static var capacity: Int { 40 }
     static var bottomTag: Int { 48 }
+    static var seen: Int { 56 }
   }
 
   @inline(__always)
@@ -185,6 +186,13 @@ package struct Bin<Memory: SharedMemory> {
 
   /// Allocations ever made from it.
   package var allocations: UInt { counts &+ uncounted }
+
+  /// Whether nothing was allocated from it since this was asked last.
+  package func wasIdle() -> Bool {
+    let (before, all) = (Memory.load(word(Offset.seen)), allocations)
+    Memory.store(all, to: word(Offset.seen))
+    return before == all
+  }
 
   /// Whether it is the turn of the next block. It is to be taken by arming again.
   package var isDue: Bool { counts == Self.mostCounts }

@@ -25,12 +25,17 @@ package struct ThreadCache<Memory: SharedMemory> {
     static var armed: Int { 48 }
     static var random: Int { 56 }
     static var sizeRoutes: Int { 64 }
+    static var idleTimer: Int { 592 }
   }
 
   /// The largest size with a route of its own.
   package static var routedSize: Int { 1024 }
 
-  package static var bytes: Int { BinLayout.bytes }
+  package static var bytes: Int {
+    var slots = 0
+    for index in 0..<SizeClass.count { slots += BinLayout.slots(of: SizeClass(index: index)) }
+    return BinLayout.slotsOffset + slots * MemoryLayout<UInt>.stride
+  }
 
   /// The calling thread's cache; the empty one if it has none.
   @inline(__always)
@@ -73,9 +78,12 @@ package struct ThreadCache<Memory: SharedMemory> {
   /// Sets up the bins in zeroed memory; the hot path stays closed. `capacity` answers how many blocks a bin of a class may
   /// hold, at most two magazines.
   package func lay(capacity: (SizeClass) -> Int) {
+    var slots = (address + BinLayout.slotsOffset).assumingMemoryBound(to: UInt.self)
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
-      bin(sizeClass).lay(slots: SharedWord(address + BinLayout.slotsOffset(of: sizeClass)), capacity: UInt(capacity(sizeClass)))
+      // The first one is for the bottom.
+      bin(sizeClass).lay(slots: SharedWord(slots + 1), capacity: UInt(capacity(sizeClass)))
+      slots += BinLayout.slots(of: sizeClass)
     }
     for granules in 0...(Self.routedSize / 16) {
       Memory.store(UInt(bitPattern: bin(SizeClass(holding: granules * 16)).address), to: sizeRoute(UInt(granules)))
@@ -124,6 +132,11 @@ package struct ThreadCache<Memory: SharedMemory> {
     depots.discard(Magazine(spare))
     spare = 0
   }
+
+  // MARK: Idle bins
+
+  /// Says when to look for bins that are not in use. The owner's alone.
+  package func idleTimer(delay: UInt) -> SweepTimer<Memory> { SweepTimer(delay: delay, state: address + Offset.idleTimer) }
 
   // MARK: Sampling
 

@@ -51,18 +51,15 @@ extension Heap {
   func flush(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when at least half of what it can bring is in it.
-    var twice: TagAddress?
     if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), depots.hasRoom(leaving, sizeClass),
       let magazine = cache.takeEmpty(from: depots)
     {
       magazine.fill(leaving, from: bin.slots)
       depots.put(magazine, sizeClass)
+      bin.dropFirst(leaving)
     } else {
-      twice = slabs.giveBack(sizeClass, leaving) { bin[UInt($0)] }
+      sendHome(bin, sizeClass, leaving)
     }
-    bin.dropFirst(leaving)
-    // Only now: the handler may allocate, and the bin must not offer what has left it.
-    if let twice { reportHandedOutTwice(twice, sizeClass) }
   }
 
   /// Sends home the few blocks, shorter than a line, that a bin goes on with: they may have come from another thread, which
@@ -81,6 +78,23 @@ extension Heap {
       while bin.count > 0 { flush(bin, of: cache, sizeClass, Int(bin.count)) }
     }
     cache.discardSpare(to: depots)
+  }
+
+  /// Sends home what lies in those bins of the caller's own cache that nothing was allocated from since the last look: each block
+  /// may keep a slab. Not by the global stacks, where it would wait as long again.
+  package func sendIdleHome(_ cache: ThreadCache<Memory>) {
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      let bin = cache.bin(sizeClass)
+      if bin.wasIdle(), bin.count > 0 { sendHome(bin, sizeClass, Int(bin.count)) }
+    }
+  }
+
+  private func sendHome(_ bin: Bin<Memory>, _ sizeClass: SizeClass, _ leaving: Int) {
+    let twice = slabs.giveBack(sizeClass, leaving) { bin[UInt($0)] }
+    bin.dropFirst(leaving)
+    // Only now: the handler may allocate, and the bin must not offer what has left it.
+    if let twice { reportHandedOutTwice(twice, sizeClass) }
   }
 
   // MARK: Medium

@@ -8,30 +8,26 @@ package enum BinLayout {
   package static var firstOffset: Int { 640 }
   /// From one bin to the next: a line.
   package static var stride: Int { 64 }
-  /// Of the first bin's slots, which come after all bins.
-  package static var firstSlotsOffset: Int { firstOffset + SizeClass.count * stride }
-  /// From one bin's slots to the next one's: the bottom, and room for two magazines.
-  package static var slotsStride: Int { 8 + 2 * SizeClass.largestBatch * 8 }
-  /// Of the last bin's last slot's end.
-  package static var bytes: Int { firstSlotsOffset + SizeClass.count * slotsStride }
+  /// Of the slots, which come after all bins: those of each class in turn.
+  package static var slotsOffset: Int { firstOffset + SizeClass.count * stride }
+  /// Of a class's bin: one for the bottom, and two magazines.
+  package static func slots(of sizeClass: SizeClass) -> Int { 1 + 2 * sizeClass.batch }
 
   /// Fits in 16 bits.
   @inline(__always)
   package static func offset(of sizeClass: SizeClass) -> Int { firstOffset &+ sizeClass.index &* stride }
-
-  /// Of the first block's slot; before it lies the bottom's.
-  package static func slotsOffset(of sizeClass: SizeClass) -> Int { firstSlotsOffset + sizeClass.index * slotsStride + 8 }
 }
 
 extension SizeClass {
   /// Slots of a magazine.
-  package static var largestBatch: Int { 64 }
+  package static var largestBatch: Int { 128 }
 
   /// Blocks that travel between a thread's cache and a global stack at once: one magazine.
   ///
-  /// About 1 MiB worth to 64 KiB, where blocks come and go by the thousand, and at most 64; one above.
+  /// About 1 MiB worth to 64 KiB, where blocks come and go by the thousand, and at most 128; one above.
   package var batch: Int { size <= 64 << 10 ? min((1 << 20) / size, Self.largestBatch) : 1 }
 
-  /// Blocks that an empty bin takes from the slabs at once: fewer of the larger ones, whose tags lie in a page each.
-  package var stretch: Int { max(min((256 << 10) / size, batch), 1) }
+  /// Blocks that an empty bin takes from the slabs at once: a word of the bitmap, and fewer of the larger ones, whose tags lie in a
+  /// page each.
+  package var stretch: Int { max(min((256 << 10) / size, 64, batch), 1) }
 }

@@ -27,6 +27,6 @@ package struct SweepTimer<Memory: SharedMemory> {
     let tick = now
     let last = Memory.load(last)
     // Another thread may have claimed a later tick meanwhile.
-    return Int(bitPattern: tick &- last) > Int(bitPattern: delay / 4) && Memory.compareExchange(self.last, expected: last, desired: tick, .relaxed) == last
+    return Int(bitPattern: tick &- last) >= Int(bitPattern: max(delay / 4, 1)) && Memory.compareExchange(self.last, expected: last, desired: tick, .relaxed) == last
   }
 }

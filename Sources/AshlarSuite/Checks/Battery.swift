@@ -6,7 +6,7 @@ public enum Battery {
     .noHeap, .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
     .threads, .handOver, .sharedLines, .forks, .threadChurn, .doubleFreeRace, .misuse, .misaligned, .guards, .quarantine,
     .guardedBases, .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
-    .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .levels, .depotLimit, .idleDepots, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
+    .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .idleBins, .levels, .depotLimit, .idleDepots, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardIntervals, .guardRecords,
     .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .growth, .resizing, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,

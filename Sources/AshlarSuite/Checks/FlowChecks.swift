@@ -140,12 +140,13 @@ extension Check {
     }
   }
 
-  // Behind a cache's last bin may lie anything: what would be open, and full, were it one.
+  // Behind a cache's last bin lie the slots, which may hold anything: what would be open, and full, were it one.
   private static func beyondTheLast(_ context: CheckContext) {
     let bytes = ThreadCache<HardwareMemory>.bytes
     let memory = ZeroedMemory(bytes: bytes + 4096)
     ThreadCache<HardwareMemory>(memory.start).lay { _ in 1 }
     memset(memory.start + bytes, 1, 4096)
+    memset(memory.start + BinLayout.slotsOffset, 1, bytes - BinLayout.slotsOffset)
     let own = HardwareMemory.cache
     HardwareMemory.cache = memory.start
     defer { HardwareMemory.cache = own }

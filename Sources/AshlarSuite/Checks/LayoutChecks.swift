@@ -44,13 +44,13 @@ extension Check {
       ("slab classes", SlabClasses<Memory>.bytes, SizeClass.count), ("depots", Depots<Memory>.bytes, SizeClass.count + 1),
       ("registry", CacheRegistry<Memory>.bytes, 1), ("tracker", Tracker<Memory>.bytes, 2), ("guard policy", GuardPolicy<Memory>.bytes, 1),
       ("guard pages", GuardPages<Memory>.bytes, 1), ("an arena", BumpChunks<Memory>.bytes, 1), ("a pair", SharedPair.bytes, 1),
-      ("magazine", Magazine<Memory>.bytes, 1 + 8),
+      ("magazine", Magazine<Memory>.bytes, 1 + 16),
     ]
     for (name, bytes, lines) in inLines { context.require(bytes == 64 * lines, "\(name): \(bytes) bytes, not \(lines) lines") }
     let inWords: [(String, Int, Int)] = [
       ("table", AddressTable<Memory, Int>.bytes, 3), ("retention", Retention<Memory>.bytes, 1), ("timer", SweepTimer<Memory>.bytes, 1), ("mappings", DirectMappings<Memory>.bytes, 11 + 128),
       ("guarded blocks", GuardedBlocks<Memory>.bytes, 8 + 128), ("counters", HeapCounters<Memory>.bytes, 2 * 10 + SizeClass.count),
-      ("a bin", BinLayout.stride, 8), ("slots of a bin", BinLayout.slotsStride, 1 + 2 * 64), ("merge queue", MergeQueue<Memory>.bytes(capacity: 8), 16 + 2 * 8),
+      ("a bin", BinLayout.stride, 8), ("merge queue", MergeQueue<Memory>.bytes(capacity: 8), 16 + 2 * 8),
     ]
     for (name, bytes, words) in inWords { context.require(bytes == 8 * words, "\(name): \(bytes) bytes, not \(words) words") }
     context.count(inLines.count + inWords.count)
@@ -59,7 +59,7 @@ extension Check {
   // What travels at once was measured, and is not to change by the way.
   private static func batches(_ context: CheckContext) {
     for (size, batch, stretch) in [
-      (16, 64, 64), (1024, 64, 64), (4096, 64, 64), (5120, 64, 51), (16 << 10, 64, 16), (48 << 10, 21, 5), (64 << 10, 16, 4), (80 << 10, 1, 1),
+      (16, 128, 64), (1024, 128, 64), (4096, 128, 64), (5120, 128, 51), (8192, 128, 32), (16 << 10, 64, 16), (48 << 10, 21, 5), (64 << 10, 16, 4), (80 << 10, 1, 1),
       (128 << 10, 1, 1), (512 << 10, 1, 1), (1 << 20, 1, 1),
     ] {
       let sizeClass = SizeClass(holding: size)

@@ -229,6 +229,48 @@ extension Check {
     context.count(64)
   }
 
+  static let idleBins = Check("idle-bins", "a thread's bins: what it has not allocated from since the last look goes home, and the rest stays") { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
+      guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
+      let classes = [64, 40 << 10].map(SizeClass.init(holding:))
+      let bins = classes.map(cache.bin)
+      func fill() {
+        for (sizeClass, bin) in zip(classes, bins) where bin.count == 0 {
+          bin.count = UInt(heap.slabs.take(sizeClass, 5) { address in
+            bin[bin.count] = address
+            bin.count += 1
+          })
+        }
+      }
+      func look(_ expected: [UInt], _ when: String) {
+        heap.sendIdleHome(cache)
+        context.require(bins.map(\.count) == expected, "\(when): \(bins.map(\.count)) blocks stay in the bins")
+        context.count(1)
+      }
+      fill()
+      look([0, 0], "none was ever used")
+      for (used, expected) in [(0, [5, 0]), (1, [0, 5])] as [(Int, [UInt])] {
+        fill()
+        _ = bins[used].popUnsampled()
+        bins[used].count += 1
+        look(expected, "bin \(used) was used")
+      }
+      look([0, 0], "none was used")
+      heap.detach(cache)
+    }
+    context.require(made, "no heap")
+    // Nobody asks for it: a thread that goes on with one class looks at the others.
+    let pool = PoolAllocator()
+    guard let bin = ProcessHeap.shared?.cacheOfThread()?.bin(SizeClass(holding: 4096)) else { return context.find("no heap") }
+    pool.deallocate(pool.allocateIfPossible(size: 4096))
+    context.require(bin.count > 0, "a block that was freed is in no bin")
+    for _ in 0..<500 where bin.count > 0 {
+      usleep(20_000)
+      for _ in 0..<2048 { pool.deallocate(pool.allocateIfPossible(size: 64)) }
+    }
+    context.require(bin.count == 0, "what is not used stays in its bin")
+  }
+
   static let poolCap = Check("pool-cap", "more free pages than may stay dirty: given back down to the cap, and no further") { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 64 << 20) { $0.retain = 2 << 20 }) { heap in
       // Two slabs of eight pages to a unit, a block to a page; one of the two stays, and keeps the unit.

@@ -189,7 +189,7 @@ extension Check {
         guard let block = pool.allocateIfPossible(size: size, file: "Damage.swift", line: 7) else { return context.find("no memory") }
         let place = "\(hex(UInt(bitPattern: block))), small block of \(size) B, live, guarded, at offset \(size)"
         expectFault("overflow: free of \(place), allocated by Damage.swift:7, freed by a caller") {
-          (block + size).storeBytes(of: 1, as: UInt8.self)
+          (block + size).assumingMemoryBound(to: UInt8.self).pointee ^= 1
           pool.deallocate(block)
         }
         pool.deallocate(block)

@@ -170,7 +170,7 @@ struct Victim: Sendable {
   /// A freed block that lies in a global stack: the first of so many that the bin overflows.
   private static func flushed(_ size: Int, magazines: Int) -> UnsafeMutableRawPointer {
     PoolAllocator().trim()
-    let blocks = (0..<(magazines * 64 + 64)).map { _ in allocate(size) }
+    let blocks = (0..<(magazines + 1) * SizeClass(holding: size).batch).map { _ in allocate(size) }
     blocks.forEach { PoolAllocator().deallocate($0) }
     return blocks[0]
   }

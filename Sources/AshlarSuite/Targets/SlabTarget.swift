@@ -7,7 +7,7 @@ extension FuzzTarget {
 
     var verb: Grammar.Verb {
       let sizeClass = Grammar.Parameter.number("class", below: SizeClass.count)
-      let count = Grammar.Parameter.number("count", below: SizeClass.largestBatch + 1)
+      let count = Grammar.Parameter.number("count", below: 65)
       return switch self {
       case .take: Grammar.Verb("take", sizeClass, count)
       case .giveBack: Grammar.Verb("give-back", sizeClass, count, .flag("oldest"))
