@@ -87,7 +87,8 @@ static void in_another_threads_cache(void) {
 }
 
 static void in_a_global_stack(void) {
-  enum { count = 256 };
+  // Twice what a bin holds.
+  enum { count = 512 };
   void *blocks[count];
   malloc_trim(0);
   for (int i = 0; i < count; i++) blocks[i] = opaque(malloc(96));
