@@ -38,8 +38,8 @@ func slowMalloc(_ size: UInt) -> UnsafeMutableRawPointer? {
 @inline(never)
 @c(internal_ashlar_free)
 func slowFree(_ pointer: UnsafeMutableRawPointer?) {
-  guard let heap = ProcessHeap.shared else { return }
-  heap.free(UserPointer(pointer), site: Site(caller: ashlar_caller()))
+  let caller = ashlar_caller()
+  HotPath<HardwareMemory>.freeByTag(pointer, otherwise: { ProcessHeap.shared?.free(UserPointer(pointer), site: Site(caller: caller)) })
 }
 
 @inline(never)

@@ -143,12 +143,26 @@ extension Heap {
       bin.fill(magazine.count, from: magazine.slots)
       cache.discard(magazine, to: depots)
     } else {
+      drainLenders(of: sizeClass)
+      // That may have reported, and the handler may have filled the bin.
+      guard bin.count == 0 else { return }
       var count: UInt = 0
       _ = slabs.take(sizeClass, min(sizeClass.stretch, Int(bin.capacity))) { block in
         bin[count] = block
         count += 1
       }
       bin.count = count
+    }
+  }
+
+  // Free blocks in the stacks of sparse classes keep apart what could be one block of this class, and fresh pages be spared.
+  private func drainLenders(of sizeClass: SizeClass) {
+    guard slabs.isShort(sizeClass) else { return }
+    for index in LoanShape.candidates(for: sizeClass) {
+      let lender = SizeClass(index: index)
+      let waiting = depots.blockCount(lender)
+      guard waiting > 0, LoanShape(sizeClass, from: lender) != nil, slabs.isSparse(lender, but: waiting) else { continue }
+      if let twice = depots.drain(lender, into: slabs) { reportHandedOutTwice(twice, lender) }
     }
   }
 

@@ -51,7 +51,8 @@ extension Heap {
     let isStart = offset % UInt(sizeClass.size) == 0
     let isBeyond = Int(offset) / sizeClass.size >= sizeClass.slabBlocks
     let tag = region.tag(at: base.address)
-    let neverUsed = isStart && tag == .none
+    let neverUsed = isStart && tag == .none && slabs.isHome(region.tagAddress(of: base))
+    let sizeClass = neverUsed ? sizeClass : lentClass(around: base, slab, sizeClass) ?? sizeClass
     var fault = Fault(
       operation: operation, kind: .invalidPointer, address: user.address, state: "inside a block", level: .small,
       blockSize: sizeClass.size, sizeClass: sizeClass.index)
@@ -63,11 +64,22 @@ extension Heap {
       fault.state = "behind the last block of a slab"
     } else if neverUsed {
       fault.state = "never allocated: untouched in its slab"
-    } else if isStart {
+    } else if isStart, tag != .none {
       fault.kind = .doubleFree
       fault.state = whereabouts(base, sizeClass)
     }
     fault.report()
+  }
+
+  // The class of the block on loan that an address lies in, or that began there last. Its tag is the next one at or before the address.
+  private func lentClass(around base: BlockBase, _ slab: Slab<Memory>, _ lender: SizeClass) -> SizeClass? {
+    let start = region.address(ofPage: slab.page)
+    var index = Int(base.address - start) / lender.size
+    while index > 0, region.tag(at: start + UInt(index * lender.size)) == .none { index -= 1 }
+    let first = start + UInt(index * lender.size)
+    guard let borrower = region.tag(at: first).sizeClass, LoanShape(borrower, from: lender) != nil, base.address < first + UInt(borrower.size)
+    else { return nil }
+    return borrower
   }
 
   private func reportInUnits(_ user: UserPointer, _ operation: Operation) {
@@ -123,7 +135,7 @@ extension Heap {
   /// Where a free small block is. The caches and magazines of other threads may change while they are searched.
   private func whereabouts(_ block: BlockBase, _ sizeClass: SizeClass) -> StaticString {
     let tag = region.tagAddress(of: block)
-    if slabs.isHome(tag, sizeClass) { return "already free: in its slab" }
+    if slabs.isHome(tag) { return "already free: in its slab" }
     if let cache = cacheIfAny(), cache.bin(sizeClass).holds(tag) { return "already free: in this thread's cache" }
     if depots.holds(tag, sizeClass) { return "already free: in a global stack" }
     var state: StaticString = "already free: on its way between caches"

@@ -51,7 +51,7 @@ extension Heap {
   func flush(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when at least half of what it can bring is in it.
-    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), depots.hasRoom(leaving, sizeClass),
+    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), !carriesLoans(bin, sizeClass, leaving), depots.hasRoom(leaving, sizeClass),
       let magazine = cache.takeEmpty(from: depots)
     {
       magazine.fill(leaving, from: bin.slots)
@@ -60,6 +60,16 @@ extension Heap {
     } else {
       sendHome(bin, sizeClass, leaving)
     }
+  }
+
+  // Blocks on loan are to come home as soon as they are free: while they are away, all blocks of their pages are freed by their tags.
+  private func carriesLoans(_ bin: Bin<Memory>, _ sizeClass: SizeClass, _ leaving: Int) -> Bool {
+    guard slabs.hasLoans(sizeClass) else { return false }
+    for index in 0..<UInt(leaving) {
+      let page = region.page(of: region.block(taggedAt: bin[index]).address)
+      if Memory.load(region.route(ofPage: page)) == 0 { return true }
+    }
+    return false
   }
 
   /// Sends home the few blocks, shorter than a line, that a bin goes on with: they may have come from another thread, which
@@ -90,6 +100,7 @@ extension Heap {
     }
   }
 
+  @inline(never)
   private func sendHome(_ bin: Bin<Memory>, _ sizeClass: SizeClass, _ leaving: Int) {
     let twice = slabs.giveBack(sizeClass, leaving) { bin[UInt($0)] }
     bin.dropFirst(leaving)

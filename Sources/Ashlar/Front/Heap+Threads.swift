@@ -57,7 +57,7 @@ extension Heap {
     body(registry.lock)
     body(guarded.lock)
     body(pages.lock)
-    for index in 0..<SizeClass.count { body(slabs.lock(SizeClass(index: index))) }
+    for index in 1...SizeClass.count { body(slabs.lock(SizeClass(index: SizeClass.count - index))) }
     body(pool.lock)
     body(metadata.lock)
     body(direct.lock)

@@ -5,7 +5,7 @@ import CAshlar
 /// A value of one pointer, to its parts, which live as long as the process. Every method may be called by any thread at
 /// any time unless it says otherwise.
 ///
-/// Order of locks: tracker, registry, guarded blocks, guard pages, a class of slabs, pool, metadata, direct table, the
+/// Order of locks: tracker, registry, guarded blocks, guard pages, the classes of slabs from the largest on, pool, metadata, direct table, the
 /// buddy system's worker flag, and pending unmaps last. No lock is held while a fault is reported.
 package struct Heap<Memory: SharedMemory> {
   // The parts are more than a kilobyte: passed on by value, they would be copied by every call.

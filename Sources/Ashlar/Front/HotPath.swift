@@ -4,7 +4,7 @@ import CAshlar
 ///
 /// Both functions find the thread's cache (never null), a bin through its routes (never null), and give up in favour
 /// of `otherwise` at the first thing out of the ordinary: a size above 1 KiB, an empty or full bin, an address that is
-/// not the start of a live small block, a heap that has not started. `scripts/hot-path` counts their instructions.
+/// not the start of a live small block or lies in a page with blocks of several classes, a heap that has not started. `scripts/hot-path` counts their instructions.
 ///
 /// Who may touch what: the bin is the calling thread's alone. The tag is this block's alone, and a live block has one
 /// owner, who is the one to free it. Two threads that free one block at the same instant break that rule; what is
@@ -66,24 +66,44 @@ package enum HotPath<Memory: SharedMemory> {
     return UnsafeMutableRawPointer(bitPattern: tag.value &<< RegionLayout.granuleShift &+ Memory.globals.pointee.blocks)
   }
 
-  /// - Parameter otherwise: called instead when the block can't be taken here.
+  /// - Parameter otherwise: called instead when the block can't be taken here: `freeByTag` for those that can afford it.
   @inline(__always)
   package static func free(_ pointer: UnsafeMutableRawPointer?, otherwise: () -> Void) {
-    let offset = UInt(bitPattern: pointer) &- Memory.globals.pointee.region_base
-    // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
-    let granule = (offset &>> RegionLayout.granuleShift) | (offset &<< (64 &- RegionLayout.granuleShift))
-    guard granule < Memory.globals.pointee.region_granules else { return otherwise() }
-    let tags = Memory.globals.pointee.tags.unsafelyUnwrapped
-    let tag = TagAddress(ashlar_settled(UInt(bitPattern: tags) &+ granule))
+    guard let (tag, granule) = find(pointer) else { return otherwise() }
     // The page knows the class, and is at hand where the tag of a block may not be: what is stored next has an address that
     // the processor need not wait for.
     let page = Int(bitPattern: granule &>> RegionLayout.pageGranulesShift)
-    let route = Memory.load(Region<Memory>.route(ofPage: page, before: tags))
+    let route = Memory.load(Region<Memory>.route(ofPage: page, before: Memory.globals.pointee.tags.unsafelyUnwrapped))
     let bin = ThreadCache<Memory>.current.bin(at: route)
     guard Tag(Memory.load(tag.byte)).isLive, let room = bin.room else { return otherwise() }
+    release(tag, into: bin, room)
+    ashlar_will_write(UInt(bitPattern: pointer))
+  }
+
+  /// The same for a block in a page with blocks of several classes (`Slab.lend`), whose bin its tag names.
+  @inline(__always)
+  package static func freeByTag(_ pointer: UnsafeMutableRawPointer?, otherwise: () -> Void) {
+    guard let (tag, _) = find(pointer), case let value = Tag(Memory.load(tag.byte)), value.isLive, let sizeClass = value.sizeClass,
+      let room = ThreadCache<Memory>.current.bin(sizeClass).room
+    else { return otherwise() }
+    release(tag, into: ThreadCache<Memory>.current.bin(sizeClass), room)
+  }
+
+  // The tag of what would begin at an address of the region, and its granule.
+  @inline(__always)
+  private static func find(_ pointer: UnsafeMutableRawPointer?) -> (tag: TagAddress, granule: UInt)? {
+    let offset = UInt(bitPattern: pointer) &- Memory.globals.pointee.region_base
+    // Rotating puts the bits of a misaligned address on top, out of range: one comparison for both tests.
+    let granule = (offset &>> RegionLayout.granuleShift) | (offset &<< (64 &- RegionLayout.granuleShift))
+    guard granule < Memory.globals.pointee.region_granules else { return nil }
+    let tags = Memory.globals.pointee.tags.unsafelyUnwrapped
+    return (TagAddress(ashlar_settled(UInt(bitPattern: tags) &+ granule)), granule)
+  }
+
+  @inline(__always)
+  private static func release(_ tag: TagAddress, into bin: Bin<Memory>, _ room: SharedWord) {
     // Of two threads that free it at this instant both say free: were it added, the second one would make it live again, and lost.
     Memory.clear(Tag.liveBit, in: tag.byte)
     bin.push(tag, to: room)
-    ashlar_will_write(UInt(bitPattern: pointer))
   }
 }

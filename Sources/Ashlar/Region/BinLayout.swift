@@ -4,7 +4,7 @@
 /// blocks in one step.
 package enum BinLayout {
   /// Of the first bin. Before it lies what a cache has of its own, and at its very beginning the *null bin*, which is
-  /// empty and full at once: pages of no slab lead there.
+  /// empty and full at once: pages of no slab lead there, and pages with blocks of several classes.
   package static var firstOffset: Int { 640 }
   /// From one bin to the next: a line.
   package static var stride: Int { 64 }

@@ -126,7 +126,8 @@ package struct Region<Memory: SharedMemory> {
   @inline(__always)
   package func page(of address: UInt) -> Int { Int(bitPattern: (address &- base) / UInt(RegionLayout.pageBytes)) }
 
-  /// Where in a thread's cache the bin lies that takes the blocks of a page: 0, the null bin, for a page that is in no slab.
+  /// Where in a thread's cache the bin lies that takes the blocks of a page: 0, the null bin, for a page that is in no
+  /// slab, or has blocks of several classes.
   @inline(__always)
   package func route(ofPage page: Int) -> SharedShort { Self.route(ofPage: page, before: tags) }
 

@@ -1,7 +1,7 @@
 /// A slab: a run of 1, 2, 4, 8 or 16 pages of 64 KiB, aligned to its own length, cut into blocks of one class.
 ///
 /// Its record is the descriptor of its first page and a bitmap of the blocks that are home; each page has a route, to the
-/// bin of its class. Nothing is written into the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
+/// bin of its class unless some of its blocks are on loan. Nothing is written into the blocks themselves. A descriptor is read and written under the lock of its class, or, while the pages are in
 /// no slab, under the pool's. Only the route, and the two bytes that say which slab a page is part of, and of what class, are
 /// read without a lock: by who looks up a block that may be none. Under a class's lock a slab that says it is of that class
 /// stays so.
@@ -29,13 +29,16 @@ package struct Slab<Memory: SharedMemory> {
     // Bytes behind the words.
     static var tag: Int { 16 }
     static var pageOffset: Int { 17 }
+    // Words again.
+    static var lentCount: Int { 5 }
+    static var unfit: Int { 6 }
   }
 
   private var words: PlainPointer<Memory, UInt32> {
     PlainPointer(region.descriptors + page &* RegionLayout.descriptorBytes)
   }
 
-  private var bitmap: PlainPointer<Memory, UInt64> {
+  var bitmap: PlainPointer<Memory, UInt64> {
     PlainPointer(region.bitmaps + page &* RegionLayout.bitmapBytes)
   }
 
@@ -53,7 +56,10 @@ package struct Slab<Memory: SharedMemory> {
   package func isOf(_ sizeClass: SizeClass) -> Bool { Memory.load(tag) == Tag.free(sizeClass).value }
 
   /// Blocks that are home, out of `blockCount`.
-  package var homeCount: Int { Int(words[Field.homeCount]) }
+  package internal(set) var homeCount: Int {
+    get { Int(words[Field.homeCount]) }
+    nonmutating set { words[Field.homeCount] = UInt32(newValue) }
+  }
   package var blockCount: Int { sizeClass?.slabBlocks ?? 0 }
   package var isEmpty: Bool { homeCount == blockCount }
 
@@ -66,6 +72,19 @@ package struct Slab<Memory: SharedMemory> {
     get { Int(words[Field.previous]) }
     nonmutating set { words[Field.previous] = UInt32(truncatingIfNeeded: newValue) }
   }
+
+  /// Blocks of larger classes that are made of its own, and not home.
+  package internal(set) var lentCount: Int {
+    get { Int(words[Field.lentCount]) }
+    nonmutating set { words[Field.lentCount] = UInt32(newValue) }
+  }
+
+  /// For each `LoanShape.stepOrder` a byte: a run of so many blocks at home begins nowhere that it may.
+  var unfit: UInt32 {
+    get { words[Field.unfit] }
+    nonmutating set { words[Field.unfit] = newValue }
+  }
+  static var nothingUnfit: UInt32 { .max }
 
   package var pages: Range<Int> {
     page..<(page + (1 << (sizeClass?.slabOrder ?? 0)))
@@ -82,10 +101,12 @@ package struct Slab<Memory: SharedMemory> {
       let part = Slab(region: region, page: page + offset)
       Memory.store(UInt8(truncatingIfNeeded: offset), to: part.pageOffset)
       Memory.store(Tag.free(sizeClass).value, to: part.tag)
-      Memory.store(UInt16(truncatingIfNeeded: BinLayout.offset(of: sizeClass)), to: region.route(ofPage: part.page))
+      part.openRoute(sizeClass)
     }
     let blocks = sizeClass.slabBlocks
-    words[Field.homeCount] = UInt32(blocks)
+    homeCount = blocks
+    unfit = Self.nothingUnfit
+    lentCount = 0
     words[Field.firstWord] = 0
     next = 0
     previous = 0
@@ -93,6 +114,11 @@ package struct Slab<Memory: SharedMemory> {
       let left = blocks - word * 64
       bitmap[word] = left >= 64 ? .max : (1 << UInt64(left)) - 1
     }
+  }
+
+  /// Leads who frees blocks of this page to the bin of a class.
+  func openRoute(_ sizeClass: SizeClass) {
+    Memory.store(UInt16(truncatingIfNeeded: BinLayout.offset(of: sizeClass)), to: region.route(ofPage: page))
   }
 
   /// Ends the slab, whose blocks are all home. Their tags, which say free, are left standing: they are what a report
@@ -111,7 +137,7 @@ package struct Slab<Memory: SharedMemory> {
   private var firstTag: UInt { region.tagAddress(of: BlockBase(address: start)).value }
 
   @inline(__always)
-  private func tagAddress(_ index: Int, _ sizeClass: SizeClass) -> TagAddress {
+  func tagAddress(_ index: Int, _ sizeClass: SizeClass) -> TagAddress {
     TagAddress(firstTag &+ UInt(bitPattern: index &* sizeClass.granules))
   }
 
@@ -135,7 +161,7 @@ package struct Slab<Memory: SharedMemory> {
       if bits == 0 { word &+= 1 }
     }
     words[Field.firstWord] = UInt32(truncatingIfNeeded: word)
-    words[Field.homeCount] -= UInt32(taken)
+    homeCount -= taken
     return taken
   }
 
@@ -159,7 +185,7 @@ package struct Slab<Memory: SharedMemory> {
     _ numbers: Range<Int>, _ division: BlockDivision, _ block: (Int) -> TagAddress
   ) -> Int {
     let (firstTag, free) = (firstTag, Memory.load(tag))
-    let granules = UInt(bitPattern: division.sizeClass.slabBlocks &* division.sizeClass.granules)
+    let granules = UInt(bitPattern: division.granules)
     // Of the bitmap's words one at a time is at hand: blocks come home in stretches.
     var word = division.index(Int(bitPattern: block(numbers.lowerBound).value &- firstTag)) &>> 6
     var bits = bitmap[word]
@@ -183,20 +209,33 @@ package struct Slab<Memory: SharedMemory> {
     }
     bitmap[word] = bits
     words[Field.firstWord] = UInt32(truncatingIfNeeded: min(first, word))
-    words[Field.homeCount] += UInt32(truncatingIfNeeded: number &- numbers.lowerBound)
+    unfit = Self.nothingUnfit
+    homeCount += number &- numbers.lowerBound
     return number
   }
 
-  /// Whether a block is home.
-  package func isHome(_ block: TagAddress) -> Bool {
-    guard let sizeClass else { return false }
-    let index = BlockDivision(sizeClass).index(Int(bitPattern: block.value &- firstTag))
-    return bitmap[index / 64] & (1 << UInt64(index % 64)) != 0
+  /// Says that blocks have come home, of which this is the first.
+  func noteHome(from index: Int) {
+    words[Field.firstWord] = min(words[Field.firstWord], UInt32(index / 64))
+    unfit = Self.nothingUnfit
   }
 
-  /// Whether counts and bitmap agree, and no block at home has a tag that says live.
+  /// Granules from the slab's start to a block.
+  func offset(of block: TagAddress) -> Int { Int(bitPattern: block.value &- firstTag) }
+
+  /// Whether a block is home, and so none of a larger class that begins there is live.
+  package func isHome(_ block: TagAddress) -> Bool {
+    guard let sizeClass else { return false }
+    return isHome(BlockDivision(sizeClass).index(offset(of: block)))
+  }
+
+  func isHome(_ index: Int) -> Bool { bitmap[index / 64] & (1 << UInt64(index % 64)) != 0 }
+
+  /// Whether counts, bitmap and route agree, and no block at home has a tag that says live.
   package func checkInvariants() -> Bool {
     guard let sizeClass, homeCount <= blockCount else { return false }
+    let route = lentCount == 0 ? BinLayout.offset(of: sizeClass) : 0
+    guard Int(Memory.load(region.route(ofPage: page))) == route else { return false }
     var home = 0
     for word in 0..<((blockCount + 63) / 64) {
       var bits = bitmap[word]
@@ -216,12 +255,20 @@ package struct Slab<Memory: SharedMemory> {
 ///
 /// A granule is a multiple n of the divisor, below 2^16, and the reciprocal is 2^40 / divisor rounded up by less than 1: the
 /// product is n 2^40 and less than 2^16 more, and below 2^57.
+///
+/// What else a slab's size is divided for is worked out here too, once for all blocks that come home together.
 package struct BlockDivision {
   package let sizeClass: SizeClass
+  /// Blocks of a slab.
+  package let blocks: Int
+  /// Granules of all of them.
+  package let granules: Int
   private let reciprocal: Int
 
   package init(_ sizeClass: SizeClass) {
     self.sizeClass = sizeClass
+    blocks = sizeClass.slabBlocks
+    granules = blocks &* sizeClass.granules
     reciprocal = ((1 &<< 40) &+ sizeClass.granules &- 1) / sizeClass.granules
   }
 

@@ -1,14 +1,40 @@
 /// The slabs of each size class: where magazines are filled from and drained to.
 ///
-/// A lock per class. A class holds only slabs with a block in use: the last block to come home sends its slab back
-/// to the pool, so no class hoards.
+/// A lock per class, taken after those of larger classes. A class holds only slabs with a block in use: the last block to come home
+/// sends its slab back to the pool, so no class hoards; and what lies free in a sparse class's slabs is lent to larger ones before these
+/// take fresh pages.
 package struct SlabClasses<Memory: SharedMemory> {
-  private let region: Region<Memory>
-  private let pool: SlabPool<Memory>
+  let region: Region<Memory>
+  let pool: SlabPool<Memory>
   private let state: UnsafeMutableRawPointer
 
-  /// Per class, on a line of its own: the lock, the first slab with blocks at home (page plus one), blocks taken.
-  package static var bytes: Int { SizeClass.count * 64 }
+  /// What the words of a class are.
+  enum Field {
+    static var lock: Int { 0 }
+    /// A slab with blocks at home, page plus one: all of them are in a ring. 0 for none.
+    static var first: Int { 1 }
+    /// Blocks that are not home: those on loan from smaller classes among them, and not what is lent to larger ones.
+    static var taken: Int { 2 }
+    /// Blocks of all slabs of the class.
+    static var blocks: Int { 3 }
+    // A line of its own is for loans from smaller classes.
+    /// Blocks that are on loan. Read without the lock, too.
+    static var lent: Int { 8 }
+    /// The most of them since half were home.
+    static var mostLent: Int { 9 }
+    /// The tick at which some were borrowed last.
+    static var borrowed: Int { 10 }
+    /// How often in a row half came home young, up to the limit at which the class rests.
+    static var young: Int { 11 }
+    /// No loan is looked for before this tick.
+    static var rest: Int { 12 }
+    /// How often no loan is to be looked for, and how often after the next look that finds little.
+    static var pause: Int { 13 }
+    static var nextPause: Int { 14 }
+  }
+
+  package static var bytes: Int { SizeClass.count * stride }
+  private static var stride: Int { 2 * CacheLine.bytes }
 
   /// `state` is `bytes` long, 64-byte aligned and zero.
   package init(region: Region<Memory>, pool: SlabPool<Memory>, state: UnsafeMutableRawPointer) {
@@ -17,30 +43,41 @@ package struct SlabClasses<Memory: SharedMemory> {
     self.state = state
   }
 
-  private func words(_ sizeClass: SizeClass) -> PlainPointer<Memory, UInt> {
-    PlainPointer(state + sizeClass.index * 64)
+  func words(_ sizeClass: SizeClass) -> PlainPointer<Memory, UInt> {
+    PlainPointer(state + sizeClass.index * Self.stride)
   }
 
-  /// Taken before the pool's lock.
-  package func lock(_ sizeClass: SizeClass) -> Lock<Memory> { Lock(SharedWord(words(sizeClass))) }
+  /// Taken before the pool's lock, and before those of smaller classes.
+  package func lock(_ sizeClass: SizeClass) -> Lock<Memory> { Lock(SharedWord(words(sizeClass) + Field.lock)) }
 
-  /// Blocks of a class that are not home: live, or in a cache or magazine.
+  /// Blocks of a class that are not home: live, or in a cache or magazine. Blocks on loan are those of the class that borrowed them.
   package func takenCount(_ sizeClass: SizeClass) -> Int {
-    lock(sizeClass).withLock { Int(words(sizeClass)[2]) }
+    lock(sizeClass).withLock { Int(words(sizeClass)[Field.taken]) }
   }
 
   /// Takes up to `limit` blocks whose tags say free, and calls `body` with each, under the class's lock. Answers how
-  /// many: fewer, or none, when memory is out.
+  /// many: fewer where a slab ends, none when memory is out.
   package func take(_ sizeClass: SizeClass, _ limit: Int, _ body: (TagAddress) -> Void) -> Int {
     lock(sizeClass).withLock {
       let words = words(sizeClass)
       var taken = 0
       while taken < limit {
-        guard let slab = firstSlab(sizeClass) ?? openSlab(sizeClass) else { break }
-        taken += slab.take(limit - taken, body)
-        if slab.homeCount == 0 { unlink(slab, words) }
+        if let slab = firstSlab(sizeClass) {
+          taken += slab.take(limit - taken, body)
+          if slab.homeCount == 0 { unlink(slab, words) }
+        } else if sizeClass.mayBorrow, taken > 0 {
+          // Enough for now: the next call looks for loans before it opens a slab.
+          break
+        } else {
+          let lent = borrow(sizeClass, limit, body)
+          taken += lent
+          if lent == 0, !openSlab(sizeClass) {
+            taken += borrow(sizeClass, limit, isLastResort: true, body)
+            break
+          }
+        }
       }
-      words[2] += UInt(taken)
+      words[Field.taken] += UInt(taken)
       return taken
     }
   }
@@ -68,63 +105,75 @@ package struct SlabClasses<Memory: SharedMemory> {
   }
 
   /// Takes blocks home that are of one slab. Answers the number of the first that is not, or can't come home.
+  @inline(never)
   private func giveBackStretch(_ numbers: Range<Int>, _ division: BlockDivision, _ block: (Int) -> TagAddress) -> Int {
     let sizeClass = division.sizeClass
     let slab = Slab<Memory>(region: region, containing: region.page(of: region.block(taggedAt: block(numbers.lowerBound)).address))
-    guard slab.isOf(sizeClass) else { return numbers.lowerBound }
-    let before = slab.homeCount
-    let next = slab.giveBack(numbers, division, block)
-    let words = words(sizeClass)
-    words[2] -= UInt(next - numbers.lowerBound)
-    let home = slab.homeCount
-    if home == sizeClass.slabBlocks {
-      if before > 0 { unlink(slab, words) }
-      retire(slab, sizeClass)
-    } else if before == 0, home > 0 {
-      link(slab, words)
-    }
+    let next = slab.isOf(sizeClass)
+      ? changeHome(slab, division) { slab.giveBack(numbers, division, block) }
+      : giveBackLoans(numbers, sizeClass, slab, block)
+    words(sizeClass)[Field.taken] -= UInt(next - numbers.lowerBound)
     return next
+  }
+
+  /// Calls `body`, which brings blocks home to a slab, and moves the slab where it then belongs. Under the lock of its class.
+  func changeHome(_ slab: Slab<Memory>, _ division: BlockDivision, _ body: () -> Int) -> Int {
+    let before = slab.homeCount
+    let result = body()
+    let home = slab.homeCount
+    if home == division.blocks {
+      if before > 0 { unlink(slab, words(division.sizeClass)) }
+      retire(slab, division.sizeClass)
+    } else if before == 0, home > 0 {
+      link(slab, words(division.sizeClass))
+    }
+    return result
   }
 
   private func retire(_ slab: Slab<Memory>, _ sizeClass: SizeClass) {
     slab.close()
+    words(sizeClass)[Field.blocks] -= UInt(sizeClass.slabBlocks)
     pool.giveBack(slab, order: sizeClass.slabOrder)
   }
 
-  private func firstSlab(_ sizeClass: SizeClass) -> Slab<Memory>? {
-    let first = words(sizeClass)[1]
-    return first == 0 ? nil : Slab<Memory>(region: region, page: Int(first) - 1)
+  func firstSlab(_ sizeClass: SizeClass) -> Slab<Memory>? {
+    let first = words(sizeClass)[Field.first]
+    return first == 0 ? nil : slab(numbered: Int(first))
   }
 
-  private func openSlab(_ sizeClass: SizeClass) -> Slab<Memory>? {
-    guard let slab = pool.take(order: sizeClass.slabOrder) else { return nil }
+  private func slab(numbered number: Int) -> Slab<Memory> { Slab(region: region, page: number - 1) }
+
+  private func openSlab(_ sizeClass: SizeClass) -> Bool {
+    guard let slab = pool.take(order: sizeClass.slabOrder) else { return false }
     slab.open(for: sizeClass)
+    words(sizeClass)[Field.blocks] += UInt(sizeClass.slabBlocks)
     link(slab, words(sizeClass))
-    return slab
+    return true
   }
 
+  // At the front of the ring.
   private func link(_ slab: Slab<Memory>, _ words: PlainPointer<Memory, UInt>) {
-    slab.previous = 0
-    slab.next = Int(words[1])
-    if words[1] != 0 { Slab<Memory>(region: region, page: Int(words[1]) - 1).previous = slab.page + 1 }
-    words[1] = UInt(slab.page + 1)
+    let number = slab.page + 1
+    let first = Int(words[Field.first])
+    slab.next = first == 0 ? number : first
+    slab.previous = first == 0 ? number : self.slab(numbered: first).previous
+    self.slab(numbered: slab.previous).next = number
+    self.slab(numbered: slab.next).previous = number
+    words[Field.first] = UInt(number)
   }
 
-  private func unlink(_ slab: Slab<Memory>, _ words: PlainPointer<Memory, UInt>) {
-    if slab.next != 0 { Slab<Memory>(region: region, page: slab.next - 1).previous = slab.previous }
-    if slab.previous != 0 {
-      Slab<Memory>(region: region, page: slab.previous - 1).next = slab.next
-    } else {
-      words[1] = UInt(slab.next)
-    }
+  func unlink(_ slab: Slab<Memory>, _ words: PlainPointer<Memory, UInt>) {
+    let number = slab.page + 1
+    self.slab(numbered: slab.next).previous = slab.previous
+    self.slab(numbered: slab.previous).next = slab.next
+    if words[Field.first] == UInt(number) { words[Field.first] = slab.next == number ? 0 : UInt(slab.next) }
   }
 
-  /// Whether a block is home in its slab; for reports.
-  package func isHome(_ block: TagAddress, _ sizeClass: SizeClass) -> Bool {
-    lock(sizeClass).withLock {
-      let slab = Slab<Memory>(region: region, containing: region.page(of: region.block(taggedAt: block).address))
-      return slab.sizeClass == sizeClass && slab.isHome(block)
-    }
+  /// Whether a block is home in its slab, of whatever class that is; for reports.
+  package func isHome(_ block: TagAddress) -> Bool {
+    let slab = Slab<Memory>(region: region, containing: region.page(of: region.block(taggedAt: block).address))
+    guard let sizeClass = slab.sizeClass else { return false }
+    return lock(sizeClass).withLock { slab.isOf(sizeClass) && slab.isHome(block) }
   }
 
   /// Whether every listed slab is sound and of its class.
@@ -132,12 +181,11 @@ package struct SlabClasses<Memory: SharedMemory> {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       let sound = lock(sizeClass).withLock { () -> Bool in
-        var page = Int(words(sizeClass)[1])
-        while page != 0 {
-          let slab = Slab<Memory>(region: region, page: page - 1)
+        guard var slab = firstSlab(sizeClass) else { return true }
+        repeat {
           guard slab.sizeClass == sizeClass, slab.homeCount > 0, !slab.isEmpty, slab.checkInvariants() else { return false }
-          page = slab.next
-        }
+          slab = self.slab(numbered: slab.next)
+        } while UInt(slab.page + 1) != words(sizeClass)[Field.first]
         return true
       }
       guard sound else { return false }

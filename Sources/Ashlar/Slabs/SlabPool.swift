@@ -8,7 +8,7 @@
 package struct SlabPool<Memory: SharedMemory> {
   private let region: Region<Memory>
   private let buddy: Buddy<Memory>
-  private let retention: Retention<Memory>
+  let retention: Retention<Memory>
   private let state: PlainPointer<Memory, UInt>
   private let units: PlainPointer<Memory, Unit>
 
@@ -76,6 +76,9 @@ package struct SlabPool<Memory: SharedMemory> {
       return Slab(region: region, page: unit * RegionLayout.pagesPerUnit + page)
     }
   }
+
+  /// Whether there are free pages that hold memory: so many here, or a unit in the medium level.
+  package func holdsMemory(pages: Int) -> Bool { buddy.dirtyUnits > 0 || lock.withLock { dirtyPages >= pages } }
 
   /// Takes the pages of a closed slab back.
   package func giveBack(_ slab: Slab<Memory>, order: Int) {

@@ -13,7 +13,7 @@ public enum Battery {
     .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse, .poolLimits,
     .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .nodeSets, .layouts, .marks,
     .system, .start, .overcommit, .lazyStart, .hotPath, .merging, .frontier, .flushing, .stretching, .hugeBlocks, .keeping, .untakenLocks, .awaitedLocks,
-    .lostCaches, .ends, .chunks, .whereabouts, .region, .poolRuns, .slabBlocks, .leaks,
+    .lostCaches, .ends, .chunks, .whereabouts, .region, .poolRuns, .slabBlocks, .loanShapes, .loans, .loanPolicy, .leaks,
   ]
 
   /// The check with this name; nil where none has it.

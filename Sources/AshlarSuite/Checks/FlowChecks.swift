@@ -122,10 +122,7 @@ extension Check {
         let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
           guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
           let bin = cache.bin(sizeClass)
-          bin.count = UInt(heap.slabs.take(sizeClass, count) { address in
-            bin[bin.count] = address
-            bin.count += 1
-          })
+          heap.fill(bin, count, sizeClass)
           heap.detach(cache)
           // By whole batches; of the rest a magazine is filled at least by half.
           let rest = count % sizeClass.batch

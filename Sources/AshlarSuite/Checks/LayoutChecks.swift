@@ -41,7 +41,7 @@ extension Check {
     typealias Memory = HardwareMemory
     let inLines: [(String, Int, Int)] = [
       ("metadata", MetadataMemory<Memory>.bytes, 1), ("pool", SlabPool<Memory>.stateBytes, 2),
-      ("slab classes", SlabClasses<Memory>.bytes, SizeClass.count), ("depots", Depots<Memory>.bytes, SizeClass.count + 1),
+      ("slab classes", SlabClasses<Memory>.bytes, 2 * SizeClass.count), ("depots", Depots<Memory>.bytes, SizeClass.count + 1),
       ("registry", CacheRegistry<Memory>.bytes, 1), ("tracker", Tracker<Memory>.bytes, 2), ("guard policy", GuardPolicy<Memory>.bytes, 1),
       ("guard pages", GuardPages<Memory>.bytes, 1), ("an arena", BumpChunks<Memory>.bytes, 1), ("a pair", SharedPair.bytes, 1),
       ("magazine", Magazine<Memory>.bytes, 1 + 16),
@@ -120,6 +120,7 @@ extension Check {
       var expected = [UInt8](repeating: 0, count: 64)
       expected[0] = page == 0 ? UInt8(sizeClass.slabBlocks) : 0
       (expected[16], expected[17]) = (tag, UInt8(page))
+      if page == 0 { for offset in 24..<28 { expected[offset] = 255 } }
       context.require(record(page) == expected, "the record of page \(page) of a slab is \(record(page))")
     }
     slab.close()

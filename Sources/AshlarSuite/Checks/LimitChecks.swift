@@ -235,12 +235,7 @@ extension Check {
       let classes = [64, 40 << 10].map(SizeClass.init(holding:))
       let bins = classes.map(cache.bin)
       func fill() {
-        for (sizeClass, bin) in zip(classes, bins) where bin.count == 0 {
-          bin.count = UInt(heap.slabs.take(sizeClass, 5) { address in
-            bin[bin.count] = address
-            bin.count += 1
-          })
-        }
+        for (sizeClass, bin) in zip(classes, bins) where bin.count == 0 { heap.fill(bin, 5, sizeClass) }
       }
       func look(_ expected: [UInt], _ when: String) {
         heap.sendIdleHome(cache)

@@ -57,6 +57,7 @@ extension Check {
   }
 
   static let awaitedLocks = Check("awaited-locks", "a fork waits for every lock that another thread holds, and leaves all free on both sides") { context in
+    smallerClassesLast(context)
     for index in locksOfProcess.indices {
       let name = locksOfProcess[index].name
       let (isHeld, isOver) = (SharedCount(), SharedCount())
@@ -81,6 +82,30 @@ extension Check {
       }
       context.count(1)
     }
+  }
+
+  // Who has the lock of a class takes that of a smaller one: a fork that has it already would wait for ever, and so would they.
+  private static func smallerClassesLast(_ context: CheckContext) {
+    let (isHeld, isFree) = (SharedCount(), SharedCount())
+    Threads.run(2) { thread in
+      guard let slabs = ProcessHeap.shared?.slabs else { return }
+      if thread == 0 {
+        let (larger, smaller) = (slabs.lock(SizeClass(index: 40)), slabs.lock(SizeClass(index: 20)))
+        larger.acquire()
+        isHeld.add(1)
+        usleep(30_000)
+        if smaller.tryAcquire() {
+          isFree.add(1)
+          smaller.release()
+        }
+        larger.release()
+      } else {
+        while isHeld.value == 0 { sched_yield() }
+        _ = Processes.fork(seconds: 10) { true }
+      }
+    }
+    context.require(isFree.value == 1, "a fork takes the lock of a smaller class while it waits for that of a larger one")
+    context.count(1)
   }
 
   private static var locksOfProcess: [(name: String, lock: Lock<HardwareMemory>)] {

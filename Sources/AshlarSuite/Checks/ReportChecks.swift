@@ -114,7 +114,7 @@ extension Check {
         let slab = Slab<HardwareMemory>(region: heap.region, containing: heap.region.page(of: base.address))
         guard slab.isOf(sizeClass) else { continue }
         let tag = heap.region.tagAddress(of: base)
-        let place = heap.slabs.isHome(tag, sizeClass) ? "in its slab" : bin.holds(tag) ? "in this thread's cache" : "in a global stack"
+        let place = heap.slabs.isHome(tag) ? "in its slab" : bin.holds(tag) ? "in this thread's cache" : "in a global stack"
         expect(block, place)
         seen[place, default: 0] += 1
       }

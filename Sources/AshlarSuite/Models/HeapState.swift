@@ -79,7 +79,7 @@ final class HeapState {
 
   func free(_ block: UnsafeMutableRawPointer) {
     enter()
-    HotPath<SteppingMemory>.free(block) { heap.free(UserPointer(block)) }
+    HotPath<SteppingMemory>.free(block) { HotPath<SteppingMemory>.freeByTag(block) { heap.free(UserPointer(block)) } }
   }
 
   /// Thread exit.

@@ -232,7 +232,7 @@ extension Model {
 
   /// All models, from the lowest layer up.
   public static let all: [Model] =
-    lockModels + stackModels + queueModels + buddyModels + slabModels + depotModels + heapModels + lifeModels + poolModels
+    lockModels + stackModels + queueModels + buddyModels + slabModels + loanModels + lentModels + depotModels + heapModels + lifeModels + poolModels
 }
 
 extension Action where State == HeapState {

@@ -65,7 +65,8 @@ private struct Drawing {
       let offset = block * sizeClass.size
       let tag = region.tag(at: start + UInt(offset))
       if tag == .guarded { pages[page + offset / RegionLayout.pageBytes] = .guarded }
-      if tag == Tag.free(sizeClass).live { add(sizeClass.size, at: page * RegionLayout.pageBytes + offset) }
+      // Its own, or one on loan.
+      if tag.isLive, let held = tag.sizeClass { add(held.size, at: page * RegionLayout.pageBytes + offset) }
     }
   }
 

@@ -69,7 +69,8 @@ package final class OwnLayers: Layers<HardwareMemory> {
   /// Up to `count` blocks of a class, straight from its slabs.
   package func blocks(_ sizeClass: SizeClass, _ count: Int) -> [UInt] {
     var blocks: [UInt] = []
-    _ = slabs.take(sizeClass, count) { blocks.append(region.block(taggedAt: $0).address) }
+    func add(_ block: TagAddress) { blocks.append(region.block(taggedAt: block).address) }
+    while blocks.count < count, slabs.take(sizeClass, count - blocks.count, add) > 0 {}
     return blocks
   }
 

@@ -35,4 +35,13 @@ extension Heap {
   }
 
   func free(_ block: UnsafeMutableRawPointer) { free(UserPointer(block)) }
+
+  /// Fills an empty bin with `count` blocks, straight from the slabs.
+  func fill(_ bin: Bin<Memory>, _ count: Int, _ sizeClass: SizeClass) {
+    func put(_ block: TagAddress) {
+      bin[bin.count] = block
+      bin.count += 1
+    }
+    while bin.count < count, slabs.take(sizeClass, count - Int(bin.count), put) > 0 {}
+  }
 }

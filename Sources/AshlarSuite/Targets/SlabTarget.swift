@@ -7,6 +7,7 @@ extension FuzzTarget {
 
     var verb: Grammar.Verb {
       let sizeClass = Grammar.Parameter.number("class", below: SizeClass.count)
+      // Not what a bin takes at most: another limit would read every entry of the corpus as another one.
       let count = Grammar.Parameter.number("count", below: 65)
       return switch self {
       case .take: Grammar.Verb("take", sizeClass, count)
