@@ -100,6 +100,7 @@ extension Heap {
     }
   }
 
+  // Long, and not to be copied into each caller.
   @inline(never)
   private func sendHome(_ bin: Bin<Memory>, _ sizeClass: SizeClass, _ leaving: Int) {
     let twice = slabs.giveBack(sizeClass, leaving) { bin[UInt($0)] }

@@ -4,7 +4,8 @@ import CAshlar
 ///
 /// Both functions find the thread's cache (never null), a bin through its routes (never null), and give up in favour
 /// of `otherwise` at the first thing out of the ordinary: a size above 1 KiB, an empty or full bin, an address that is
-/// not the start of a live small block or lies in a page with blocks of several classes, a heap that has not started. `scripts/hot-path` counts their instructions.
+/// not the start of a live small block or lies in a page with blocks of several classes, a heap that has not started.
+/// `scripts/hot-path` counts their instructions.
 ///
 /// Who may touch what: the bin is the calling thread's alone. The tag is this block's alone, and a live block has one
 /// owner, who is the one to free it. Two threads that free one block at the same instant break that rule; what is
@@ -84,9 +85,9 @@ package enum HotPath<Memory: SharedMemory> {
   @inline(__always)
   package static func freeByTag(_ pointer: UnsafeMutableRawPointer?, otherwise: () -> Void) {
     guard let (tag, _) = find(pointer), case let value = Tag(Memory.load(tag.byte)), value.isLive, let sizeClass = value.sizeClass,
-      let room = ThreadCache<Memory>.current.bin(sizeClass).room
+      case let bin = ThreadCache<Memory>.current.bin(sizeClass), let room = bin.room
     else { return otherwise() }
-    release(tag, into: ThreadCache<Memory>.current.bin(sizeClass), room)
+    release(tag, into: bin, room)
   }
 
   // The tag of what would begin at an address of the region, and its granule.

@@ -10,7 +10,7 @@ package struct LoanShape {
 
   /// Larger loans, and those that may begin at fewer places, are hardly ever found.
   private static var mostBlocks: Int { 12 }
-  package static var stepOrders: Int { 4 }
+  private static var stepOrders: Int { 4 }
 
   /// Nil where the lender does not lend to that class.
   package init?(_ borrower: SizeClass, from lender: SizeClass) {

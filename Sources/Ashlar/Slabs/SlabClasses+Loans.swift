@@ -15,13 +15,14 @@ extension SlabClasses {
   package func isShort(_ sizeClass: SizeClass) -> Bool {
     guard sizeClass.mayBorrow else { return false }
     return lock(sizeClass).withLock {
-      firstSlab(sizeClass) == nil && words(sizeClass)[Field.pause] == 0 && !rests(sizeClass) && wantsFreshPages(sizeClass)
+      firstSlab(sizeClass) == nil && words(sizeClass)[Field.pause] == 0 && wantsLoans(sizeClass)
     }
   }
 
-  private func rests(_ sizeClass: SizeClass) -> Bool { words(sizeClass)[Field.rest] > pool.retention.now }
-
-  private func wantsFreshPages(_ sizeClass: SizeClass) -> Bool { !pool.holdsMemory(pages: 1 << sizeClass.slabOrder) }
+  // Whether it does not rest, and would need fresh pages for a slab.
+  private func wantsLoans(_ sizeClass: SizeClass) -> Bool {
+    words(sizeClass)[Field.rest] <= pool.retention.now && !pool.holdsMemory(pages: 1 << sizeClass.slabOrder)
+  }
 
   /// Whether a class has slabs of a unit or more, and at most half of their blocks are in use.
   /// - Parameter waiting: blocks that are free although they are not home.
@@ -63,7 +64,7 @@ extension SlabClasses {
   /// Takes up to `limit` blocks on loan, under the lock of the class that borrows them. Answers how many.
   /// - Parameter isLastResort: whether there are no pages at all; it looks then even while it pauses or rests.
   func borrow(_ sizeClass: SizeClass, _ limit: Int, isLastResort: Bool = false, _ body: (TagAddress) -> Void) -> Int {
-    guard sizeClass.mayBorrow, isLastResort || (!rests(sizeClass) && wantsFreshPages(sizeClass)) else { return 0 }
+    guard sizeClass.mayBorrow, isLastResort || wantsLoans(sizeClass) else { return 0 }
     let words = words(sizeClass)
     guard isLastResort || words[Field.pause] == 0 else {
       words[Field.pause] -= 1
@@ -102,6 +103,7 @@ extension SlabClasses {
 
   /// Takes blocks home that were lent by one slab, under the lock of the class that borrowed them. Answers the number of the first that
   /// was not, or can't come home.
+  // Seldom called, and not to be copied into each caller.
   @inline(never)
   func giveBackLoans(_ numbers: Range<Int>, _ sizeClass: SizeClass, _ slab: Slab<Memory>, _ block: (Int) -> TagAddress) -> Int {
     // A slab with a block on loan stays of its class.

@@ -105,6 +105,7 @@ package struct SlabClasses<Memory: SharedMemory> {
   }
 
   /// Takes blocks home that are of one slab. Answers the number of the first that is not, or can't come home.
+  // Long, and not to be copied into each caller.
   @inline(never)
   private func giveBackStretch(_ numbers: Range<Int>, _ division: BlockDivision, _ block: (Int) -> TagAddress) -> Int {
     let sizeClass = division.sizeClass

@@ -151,5 +151,14 @@ extension Action where State == LayerState {
     Action("take order 0, as a last resort") { try $0.takeLastResort(thread) }
   }
   static func giveBack(_ thread: Int) -> Action { Action("give back") { try $0.giveBack(thread) } }
+  static func giveOneBackTwice(_ thread: Int, _ sizeClass: SizeClass) -> Action {
+    Action("give one back twice") { state in
+      let block = state.blocks[thread].removeLast()
+      for round in 0..<2 {
+        let twice = state.slabs.giveBack(sizeClass, 1) { _ in state.tag(block) }
+        try require(twice == (round == 0 ? nil : state.tag(block)), "a block is told to be home before it is, or not after")
+      }
+    }
+  }
   static func purge(all: Bool) -> Action { Action("purge") { $0.buddy.purge(all: all) } }
 }

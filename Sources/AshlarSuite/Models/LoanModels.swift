@@ -72,13 +72,7 @@ extension Model {
     },
     Model("loan-home-twice", "loans: a loan that comes home twice is told, and counted once", threads: 1) {
       loans({ try $0.takeBlocks(1, borrower, 2) }, [
-        Action("give one back twice") { state in
-          let block = state.blocks[1].removeLast()
-          for round in 0..<2 {
-            let twice = state.slabs.giveBack(borrower, 1) { _ in state.tag(block) }
-            try require(twice == (round == 0 ? nil : state.tag(block)), "a loan is told to be home before it is, or not after")
-          }
-        }
+        .giveOneBackTwice(1, borrower)
       ])
     },
   ]

@@ -70,13 +70,7 @@ extension Model {
     },
     Model("slab-home-twice", "slabs: a block that comes home twice is told, and counted once", threads: 1) {
       layers({ try $0.takeBlocks(1, large, 3) }, [
-        Action("give one back twice") { state in
-          let block = state.blocks[1].removeLast()
-          for round in 0..<2 {
-            let twice = state.slabs.giveBack(large, 1) { _ in state.tag(block) }
-            try require(twice == (round == 0 ? nil : state.tag(block)), "a block is told to be home before it is, or not after")
-          }
-        },
+        .giveOneBackTwice(1, large),
         .takeBlocks(1, 7),
       ])
     },
