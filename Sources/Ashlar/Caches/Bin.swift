@@ -147,12 +147,14 @@ package struct Bin<Memory: SharedMemory> {
     self.count = UInt(count)
   }
 
-  /// Forgets the `leaving` blocks that have been in it longest.
-  package func dropFirst(_ leaving: Int) {
-    let left = Int(count) - leaving
-    Memory.copyWords(slot(UInt(leaving)), to: slots, left)
-    count = UInt(left)
+  /// Has the blocks of some slots for its only ones: those in front of them and behind them are forgotten.
+  package func keep(_ kept: Range<UInt>) {
+    if kept.lowerBound > 0 { Memory.copyWords(slot(kept.lowerBound), to: slots, kept.count) }
+    count = UInt(kept.count)
   }
+
+  /// Forgets the `leaving` blocks that have been in it longest.
+  package func dropFirst(_ leaving: Int) { keep(UInt(leaving)..<count) }
 
   /// Whether the bin holds a block; for reports, so the answer may be stale for another thread's bin.
   package func holds(_ tag: TagAddress) -> Bool {

@@ -146,13 +146,21 @@ extension Heap {
       drainLenders(of: sizeClass)
       // That may have reported, and the handler may have filled the bin.
       guard bin.count == 0 else { return }
-      var count: UInt = 0
-      _ = slabs.take(sizeClass, min(sizeClass.stretch, Int(bin.capacity))) { block in
-        bin[count] = block
-        count += 1
-      }
-      bin.count = count
+      fillFromSlabs(bin, sizeClass)
     }
+  }
+
+  // Neighbours are handed out lowest address first, as processors expect them to be touched; those that share lines highest first, as
+  // the lowest may have come home alone, from between blocks of other threads.
+  private func fillFromSlabs(_ bin: Bin<Memory>, _ sizeClass: SizeClass) {
+    let room = UInt(min(sizeClass.stretch, Int(bin.capacity)))
+    let isLowestOnTop = sizeClass.size >= CacheLine.bytes
+    var count: UInt = 0
+    _ = slabs.take(sizeClass, Int(room)) { block in
+      bin[isLowestOnTop ? room - 1 - count : count] = block
+      count += 1
+    }
+    bin.keep(isLowestOnTop ? room - count..<room : 0..<count)
   }
 
   // Free blocks in the stacks of sparse classes keep apart what could be one block of this class, and fresh pages be spared.

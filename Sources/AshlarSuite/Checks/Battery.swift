@@ -12,7 +12,7 @@ public enum Battery {
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,
     .handedOutTwice, .slabReuse, .lateReport, .table, .listingRefused, .freshRefusals, .objectPool, .sharedPool, .poolMisuse, .poolLimits,
     .arena, .sharedArena, .arenaMisuse, .numa, .numaMisuse, .nodeSets, .layouts, .marks,
-    .system, .start, .overcommit, .lazyStart, .hotPath, .merging, .frontier, .flushing, .stretching, .hugeBlocks, .keeping, .untakenLocks, .awaitedLocks,
+    .system, .start, .overcommit, .lazyStart, .hotPath, .merging, .frontier, .flushing, .filling, .stretching, .hugeBlocks, .keeping, .untakenLocks, .awaitedLocks,
     .lostCaches, .ends, .chunks, .whereabouts, .region, .poolRuns, .slabBlocks, .loanShapes, .loans, .loanPolicy, .leaks,
   ]
 

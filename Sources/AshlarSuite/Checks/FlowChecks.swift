@@ -137,6 +137,30 @@ extension Check {
     }
   }
 
+  static let filling = Check("filling", "a bin that is filled from the slabs: with how many blocks, neighbours lowest first") { context in
+    for size in [64, 80, 600, 32 << 10, 1 << 20] {
+      let sizeClass = SizeClass(holding: size)
+      let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
+        guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
+        let bin = cache.bin(sizeClass)
+        HardwareMemory.cache = cache.address
+        var last: UInt?
+        for number in 0..<sizeClass.slabBlocks {
+          guard let block = heap.allocate(size) else { return context.find("no memory") }
+          let address = UInt(bitPattern: block)
+          if let last { context.require(address == last + UInt(sizeClass.size), "block \(number) of \(size) is no neighbour of the one before") }
+          last = address
+          // The last stretch of a slab may be a short one.
+          let stretch = number / sizeClass.stretch * sizeClass.stretch
+          let left = min(stretch + sizeClass.stretch, sizeClass.slabBlocks) - number - 1
+          context.require(bin.count == left, "behind block \(number) of \(size) the bin holds \(bin.count), not \(left)")
+        }
+        context.count(1)
+      }
+      context.require(made, "no heap")
+    }
+  }
+
   // Behind a cache's last bin lie the slots, which may hold anything: what would be open, and full, were it one.
   private static func beyondTheLast(_ context: CheckContext) {
     let bytes = ThreadCache<HardwareMemory>.bytes
