@@ -58,12 +58,11 @@ extension Slab {
   package func takeBack(_ block: TagAddress, lentTo borrower: SizeClass, _ shape: LoanShape, _ division: BlockDivision) -> Bool {
     guard Memory.load(block.byte) == Tag.free(borrower).value else { return false }
     let first = division.index(offset(of: block))
-    let run = first..<(first + shape.blocks)
-    guard lentCount > 0, first * division.sizeClass.granules == offset(of: block), run.upperBound <= division.blocks, run.allSatisfy({ !isHome($0) }) else { return false }
+    guard lentCount > 0, first * division.sizeClass.granules == offset(of: block), first + shape.blocks <= division.blocks, bringHome(shape.run, from: first)
+    else { return false }
     // What was freed here before it was lent is free again, should it be freed once more.
     setInnerTags(first, shape, .free(division.sizeClass), division.sizeClass)
-    flipHome(run)
-    homeCount += run.count
+    homeCount += shape.blocks
     lentCount -= 1
     noteHome(from: first)
     if lentCount == 0 { openRoute(division.sizeClass) }
@@ -83,7 +82,14 @@ extension Slab {
   /// Whether a block lies in this slab of a single page.
   package func contains(_ block: TagAddress) -> Bool { UInt(bitPattern: offset(of: block)) >> RegionLayout.pageGranulesShift == 0 }
 
-  private func flipHome(_ run: Range<Int>) {
-    for index in run { bitmap[index / 64] ^= 1 << UInt64(index % 64) }
+  // A run of blocks, a bit for each; false, and nothing done, when one of them is home.
+  @inline(__always)
+  private func bringHome(_ run: UInt64, from first: Int) -> Bool {
+    let (word, place) = (first &>> 6, UInt64(truncatingIfNeeded: first & 63))
+    let (here, next) = (run &<< place, place == 0 ? 0 : run &>> (64 &- place))
+    guard bitmap[word] & here == 0, next == 0 || bitmap[word &+ 1] & next == 0 else { return false }
+    bitmap[word] |= here
+    if next != 0 { bitmap[word &+ 1] |= next }
+    return true
   }
 }
