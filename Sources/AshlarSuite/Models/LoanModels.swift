@@ -86,12 +86,11 @@ extension HeapState {
       all.sort()
       for (index, block) in all.enumerated() where index % lender.slabBlocks != 7 { free(block) }
       heap.trim()
-      try take(2, borrower.size)
-      let page = heap.region.page(of: UInt(bitPattern: blocks[2][0]))
-      try require(SteppingMemory.load(heap.region.route(ofPage: page)) == 0, "nothing is lent")
-      // It will be the same page again.
+      // The page that lends last lends first again.
+      for _ in 0..<(lent ? 1 : borrower.stretch) { try take(2, borrower.size) }
+      let page = try pageOfLastLoan()
       if !lent {
-        free(blocks[2].removeLast())
+        while let block = blocks[2].popLast() { free(block) }
         heap.trim()
       }
       for (index, block) in all.enumerated() where index % lender.slabBlocks == 7 {
@@ -102,6 +101,24 @@ extension HeapState {
     }
     for block in blocks[2] { PlainPointer<SteppingMemory, UInt>(block)[0] = 2 }
   }
+
+  fileprivate func pageOfLastLoan() throws -> Int {
+    try require(!blocks[2].isEmpty, "nothing is lent")
+    let page = heap.region.page(of: UInt(bitPattern: blocks[2][blocks[2].count - 1]))
+    try require(SteppingMemory.load(heap.region.route(ofPage: page)) == 0, "nothing is lent")
+    return page
+  }
+}
+
+extension Action where State == HeapState {
+  /// Takes a block on loan from the page in which the first thread has one.
+  fileprivate static var takeBeside: Action {
+    Action("take one of the borrower") { state in
+      try state.take(2, borrower.size)
+      let page = try state.pageOfLastLoan()
+      try require(state.blocks[3].allSatisfy { state.heap.region.page(of: UInt(bitPattern: $0)) != page }, "another page lends")
+    }
+  }
 }
 
 extension Model {
@@ -110,7 +127,7 @@ extension Model {
       heap(begin: { try $0.becomeSparse(lent: true) }, [.giveBack(1), .take(1, lender.size)], [.giveBack(2), .take(2, borrower.size)])
     },
     Model("loan-lend-free", "loans: a page lends while another thread frees a block of it by the hot path", threads: 2) {
-      heap(begin: { try $0.becomeSparse(lent: false) }, [.giveBack(1)], [.take(2, borrower.size), .giveBack(2)])
+      heap(begin: { try $0.becomeSparse(lent: false) }, [.giveBack(1)], [.takeBeside, .giveBack(2)])
     },
   ]
 }
