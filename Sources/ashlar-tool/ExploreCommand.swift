@@ -42,7 +42,7 @@ struct ExploreCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Leave all but these actions of each thread out, as in '0,2/1'.", valueName: "actions"))
   var actions: String?
 
-  @Option(help: ArgumentHelp("Take away what a line acquires or releases, as in 'TaggedStack.swift:59:release'.", valueName: "line"))
+  @Option(help: ArgumentHelp("Take away what a line acquires or releases, as in 'TaggedStack.swift:41:release'.", valueName: "line"))
   var weaken: String?
 
   @Flag(
@@ -117,6 +117,7 @@ struct ExploreCommand: ParsableCommand {
       return
     }
     let console = Console()
+    try requireTaken(console)
     let passed = orderings ? try runOrderings(console) : try runModels(console)
     if !passed { throw ExitCode(1) }
   }
@@ -168,9 +169,20 @@ struct ExploreCommand: ParsableCommand {
     return survivors == 0
   }
 
+  // A step that no model takes would be weakened in vain: all would pass.
+  private func requireTaken(_ console: Console) throws {
+    guard replay == nil, let weakening = weaken.flatMap(Weakening.init) else { return }
+    let isTaken = try selection().contains { model in
+      try survey(model, console).contains { $0.half == weakening.half && weakening.covers($0.at) }
+    }
+    if isTaken { return }
+    throw ValidationError("No step of these models asks for \(weakening); --orderings finds those that there are.")
+  }
+
   // What a model asks for shows in its first executions.
   private func survey(_ model: Model, _ console: Console) throws -> Set<Weakening> {
     var plan = try plan(for: model)
+    plan.weakening = nil
     plan.executionLimit = 500
     let survey = Survey()
     _ = model.explore(plan, survey: survey) { console.progress("survey \(model.name) \($0)") }

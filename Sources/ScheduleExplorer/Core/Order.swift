@@ -77,11 +77,12 @@ public struct Weakening: Sendable, Hashable, CustomStringConvertible {
     self.init(at: SourceLine(file: String(parts[0]), line: line), half: half)
   }
 
-  func covers(_ place: Place) -> Bool {
-    guard at.line == place.line else { return false }
-    let file = place.file.description
-    return file == at.file || file.hasSuffix("/" + at.file)
+  /// Whether steps of that line are the ones.
+  public func covers(_ line: SourceLine) -> Bool {
+    at.line == line.line && (line.file == at.file || line.file.hasSuffix("/" + at.file))
   }
+
+  func covers(_ place: Place) -> Bool { at.line == place.line && covers(place.sourceLine) }
 
   public var description: String { "\(at):\(half.rawValue)" }
 }
