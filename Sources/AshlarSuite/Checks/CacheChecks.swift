@@ -207,6 +207,8 @@ extension Check {
       }
       let untouched = FaultRecorder.record { heap.free(blocks[8] + (64 << 10)) }
       context.require(untouched.map(\.state) == ["never allocated: untouched in its slab"], "what nobody had yet is reported as \(untouched)")
+      let inside = FaultRecorder.record { heap.free(blocks[8] + (64 << 10) + 16) }
+      context.require(inside.map(\.state) == ["inside a block"], "what lies inside of what nobody had yet is reported as \(inside)")
       heap.free(other)
       heap.free(blocks[8])
       behindTheLast(heap, context)
