@@ -1,6 +1,6 @@
 import CAshlar
 
-/// One thread's free blocks: for each size class a bin, an array of blocks with a count.
+/// One thread's free blocks: for each size class a bin, a stack of them.
 ///
 /// The hot path finds its bin without a test: from the size asked by a route that lies in the cache itself, from a block by
 /// the route of its page, which leads to the same place in every cache. A page that is in no slab leads to the *null bin*,

@@ -1,8 +1,8 @@
 /// What the allocator holds and has done.
 ///
 /// Exact when no thread is inside the allocator; otherwise each figure is of some moment during the call, and allocations
-/// are off by as much as twice the interval where blocks are sampled. Bytes are those of the blocks, that is, sizes rounded
-/// up to their class.
+/// are off by as much as a turn for each bin that is at its turn just then: 1024, or where blocks are sampled up to 128 times
+/// the interval. Bytes are those of the blocks, that is, sizes rounded up to their class.
 public struct Statistics: Sendable {
   /// The figures of one level, or of one size class.
   public struct Figures: Sendable, Equatable {

@@ -150,7 +150,7 @@ extension Heap {
     }
   }
 
-  // Neighbours are handed out lowest address first, as processors expect them to be touched; those that share lines highest first, as
+  // Neighbours are handed out lowest address first, as processors expect them to be touched; those shorter than a line highest first, as
   // the lowest may have come home alone, from between blocks of other threads.
   private func fillFromSlabs(_ bin: Bin<Memory>, _ sizeClass: SizeClass) {
     let room = UInt(min(sizeClass.stretch, Int(bin.capacity)))

@@ -47,7 +47,7 @@ extension Heap {
     bin.push(tag, to: bin.slot(bin.count))
   }
 
-  /// Moves the `count` blocks that have been in the bin longest to the class's global stack.
+  /// Moves up to `count` blocks, a magazine at most, that have been in the bin longest to the class's global stack, or home.
   func flush(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when at least half of what it can bring is in it.
@@ -74,7 +74,7 @@ extension Heap {
 
   /// Sends home the few blocks, shorter than a line, that a bin goes on with: they may have come from another thread, which
   /// writes to their neighbours in the same line (passive false sharing: Berger et al., Hoard, 2000). The refill brings a
-  /// stretch that is this thread's alone.
+  /// stretch that is this thread's alone, where none wait in the stack.
   func leaveSharedLines(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass) {
     guard sizeClass.size < CacheLine.bytes, bin.count <= CacheLine.bytes / 8 else { return }
     flush(bin, of: cache, sizeClass, Int(bin.count))

@@ -2,8 +2,8 @@ import CAshlar
 
 /// What nearly every call does, and nothing else: no lock, no locked instruction, no system call, no call at all.
 ///
-/// Both functions find the thread's cache (never null), a bin through its routes (never null), and give up in favour
-/// of `otherwise` at the first thing out of the ordinary: a size above 1 KiB, an empty or full bin, an address that is
+/// Its functions find the thread's cache (never null), a bin through its routes (never null), and give up in favour
+/// of `otherwise` at the first thing out of the ordinary: a size above 1 MiB, an empty or full bin, an address that is
 /// not the start of a live small block or lies in a page with blocks of several classes, a heap that has not started.
 /// `scripts/hot-path` counts their instructions.
 ///

@@ -2,10 +2,10 @@ import CAshlar
 
 /// Ashlar: the four-level allocator of this process.
 ///
-/// There is one heap in a process; every value of this type is a name for it. Small requests (to 1 MiB) are O(1) and,
-/// to 1 KiB, nearly always a few dozen instructions without a lock. Medium ones (to 512 MiB) are O(1) amortised, larger
-/// ones a system call. Double and invalid frees are always detected: they are reported, fatally unless a fault handler
-/// is set.
+/// There is one heap in a process; every value of this type is a name for it. Small requests (to 1 MiB) are O(1) and
+/// nearly always a few dozen instructions without a lock. Medium ones (to 512 MiB) are O(1) amortised, larger ones a system
+/// call. A free of what is not the start of a live block is always detected, and reported, fatally unless a fault handler is
+/// set; that a block is live again, and another's, no allocator can see (docs/design.md).
 public struct PoolAllocator: BlockAllocator {
   public init() {}
 

@@ -2,8 +2,8 @@
 ///
 /// Freed memory that still holds pages is *dirty*. It is kept, because touching new pages costs more than anything
 /// else an allocator does, until it has been free for the delay, or until more than the cap is dirty: then the longest
-/// free goes first. Age is looked at when blocks are freed and when slabs change hands, and `trim` gives everything back at
-/// once.
+/// free goes first. Age is looked at when blocks are freed, when slabs change hands and at a bin's turn, and `trim` gives
+/// everything back at once.
 package struct Retention<Memory: SharedMemory> {
   private let region: Region<Memory>
   private let capUnits: Int

@@ -56,7 +56,7 @@ package struct SlabClasses<Memory: SharedMemory> {
   }
 
   /// Takes up to `limit` blocks whose tags say free, and calls `body` with each, under the class's lock. Answers how
-  /// many: fewer where a slab ends, none when memory is out.
+  /// many: fewer where the class would have to open a slab and may look for loans first, or when memory is out.
   package func take(_ sizeClass: SizeClass, _ limit: Int, _ body: (TagAddress) -> Void) -> Int {
     lock(sizeClass).withLock {
       let words = words(sizeClass)

@@ -2,7 +2,7 @@
 ///
 /// It takes units of 1 MiB from the medium level and cuts them into runs of 1, 2, 4, 8 or 16 pages, each aligned to
 /// its own length; a unit whose pages are all free again goes back. Free pages that hold memory are preferred over
-/// untouched ones, and are purged when they have been free for long or are too many (`Retention`).
+/// untouched ones of their unit, and are purged when they have been free for long or are too many (`Retention`).
 ///
 /// Everything is done under the pool's lock. Taking a run is O(1) in the number of units; purging is O(units).
 package struct SlabPool<Memory: SharedMemory> {

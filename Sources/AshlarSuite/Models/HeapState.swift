@@ -7,9 +7,9 @@ final class HeapState {
   let process = ModelProcess()
   private let meeting: UnsafeMutableRawPointer
   private var caches: [UnsafeMutableRawPointer] = []
-  /// What the threads have, each its own.
   /// What is freed more than once.
   var victims: [UnsafeMutableRawPointer] = []
+  /// What the threads have, each its own.
   var blocks: [[UnsafeMutableRawPointer]] = [[], [], [], []]
 
   var heap: Heap<SteppingMemory> { Heap<SteppingMemory>.ready }
