@@ -20,7 +20,7 @@ import Testing
       while let block = fixture.buddy.allocate(order: 0) { blocks.append(block) }
       #expect(Set(blocks.map(\.index)).count == mebibytes && blocks.count == mebibytes)
       blocks.shuffle()
-      blocks.forEach(fixture.buddy.release)
+      blocks.forEach { fixture.buddy.release($0) }
       #expect(fixture.buddy.checkInvariants())
     }
     // Merged as far as the size of the region allows.
@@ -48,7 +48,7 @@ import Testing
         fixture.buddy.release(.init(order: block.order, index: block.index, isDirty: Bool.random(using: &generator)))
       }
     }
-    live.forEach(fixture.buddy.release)
+    live.forEach { fixture.buddy.release($0) }
     #expect(fixture.buddy.checkInvariants() && fixture.buddy.dirtyUnits >= 0)
     fixture.buddy.purge(all: true)
     #expect(fixture.buddy.dirtyUnits == 0)

@@ -74,7 +74,7 @@ package struct Bin<Memory: SharedMemory> {
     self.slots = slots
     self.capacity = capacity
     count = 0
-    arm(turn: Self.usualTurn)
+    arm(turn: Self.longestTurn)
     Memory.store(bottomTag.value, to: SharedWord(slots.address - Int(Self.slotBytes)))
     Memory.store(Tag.liveBit, to: bottomTag.byte)
   }
@@ -164,9 +164,9 @@ package struct Bin<Memory: SharedMemory> {
 
   // MARK: Turns
 
-  /// The allocation that is due where none is to be sampled: often enough to look whether memory has been free for long,
-  /// seldom enough to cost nothing.
-  package static var usualTurn: UInt { 1024 }
+  /// The allocation that is due at the latest where none is to be sampled: often enough to look whether memory has been free for
+  /// long, seldom enough to cost nothing.
+  package static var longestTurn: UInt { 1024 }
 
   // Counts up by one with each allocation. It is set so that it wraps at the one that is due: the carry is what tells the hot path.
   @inline(__always)

@@ -181,6 +181,6 @@ package struct ThreadCache<Memory: SharedMemory> {
   // Another one for each of 64 classes, down to half: those that are used alike would have their turns together, and memory be looked
   // at seldom.
   private func usualTurn(of bin: Bin<Memory>) -> UInt {
-    Bin<Memory>.usualTurn &- 8 &* UInt(bitPattern: (bin.address - address) / BinLayout.stride & 63)
+    Bin<Memory>.longestTurn &- 8 &* UInt(bitPattern: (bin.address - address) / BinLayout.stride & 63)
   }
 }

@@ -111,22 +111,23 @@ package struct Depots<Memory: SharedMemory> {
   }
 
   /// Sends the blocks of a class home, or so many of them, by whole magazines. Answers one that was freed twice unseen, if there is one.
+  /// - Parameter since: the tick since which they have been of no use; now, unless the caller knows better.
   @discardableResult
-  package func drain(_ sizeClass: SizeClass, _ limit: Int = .max, into slabs: SlabClasses<Memory>) -> TagAddress? {
+  package func drain(_ sizeClass: SizeClass, _ limit: Int = .max, since: UInt? = nil, into slabs: SlabClasses<Memory>) -> TagAddress? {
     var twice: TagAddress?
     var left = limit
     while left > 0, let magazine = take(sizeClass) {
       left -= magazine.count
-      twice = slabs.giveBack(sizeClass, magazine.count) { magazine[$0] } ?? twice
+      twice = slabs.giveBack(sizeClass, magazine.count, since: since) { magazine[$0] } ?? twice
       discard(magazine)
     }
     return twice
   }
 
-  /// Sends home what a class has not needed since the last look: as many blocks as always lay here. Answers one that was
+  /// Sends home what a class has not needed since the last look, at that tick: as many blocks as always lay here. Answers one that was
   /// freed twice unseen, if there is one.
-  package func drainIdle(_ sizeClass: SizeClass, into slabs: SlabClasses<Memory>) -> TagAddress? {
-    let twice = drain(sizeClass, Int(bitPattern: Memory.load(fewest(sizeClass))), into: slabs)
+  package func drainIdle(_ sizeClass: SizeClass, since: UInt, into slabs: SlabClasses<Memory>) -> TagAddress? {
+    let twice = drain(sizeClass, Int(bitPattern: Memory.load(fewest(sizeClass))), since: since, into: slabs)
     Memory.store(Memory.load(blocks(sizeClass)), to: fewest(sizeClass))
     return twice
   }

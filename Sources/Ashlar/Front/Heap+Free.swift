@@ -90,20 +90,20 @@ extension Heap {
     cache.discardSpare(to: depots)
   }
 
-  /// Sends home what lies in those bins of the caller's own cache that nothing was allocated from since the last look: each block
-  /// may keep a slab. Not by the global stacks, where it would wait as long again.
-  package func sendIdleHome(_ cache: ThreadCache<Memory>) {
+  /// Sends home what lies in those bins of the caller's own cache that nothing was allocated from since the last look, at that tick:
+  /// each block may keep a slab. Not by the global stacks, where it would wait as long again.
+  package func sendIdleHome(_ cache: ThreadCache<Memory>, since: UInt) {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       let bin = cache.bin(sizeClass)
-      if bin.wasIdle(), bin.count > 0 { sendHome(bin, sizeClass, Int(bin.count)) }
+      if bin.wasIdle(), bin.count > 0 { sendHome(bin, sizeClass, Int(bin.count), since: since) }
     }
   }
 
   // Long, and not to be copied into each caller.
   @inline(never)
-  private func sendHome(_ bin: Bin<Memory>, _ sizeClass: SizeClass, _ leaving: Int) {
-    let twice = slabs.giveBack(sizeClass, leaving) { bin[UInt($0)] }
+  private func sendHome(_ bin: Bin<Memory>, _ sizeClass: SizeClass, _ leaving: Int, since: UInt? = nil) {
+    let twice = slabs.giveBack(sizeClass, leaving, since: since) { bin[UInt($0)] }
     bin.dropFirst(leaving)
     // Only now: the handler may allocate, and the bin must not offer what has left it.
     if let twice { reportHandedOutTwice(twice, sizeClass) }

@@ -15,8 +15,8 @@ extension Heap {
     if case .small(let sizeClass) = placement {
       let bin = cache.bin(sizeClass)
       guard bin.isDue else { return nil }
+      if let last = cache.idleTimer(delay: UInt(switches.delay)).claim() { sendIdleHome(cache, since: last) }
       purgeAged()
-      if cache.idleTimer(delay: UInt(switches.delay)).claim() { sendIdleHome(cache) }
       leaveSharedLines(bin, of: cache, sizeClass)
       let form = interval == 0 ? nil : admitted(policy.form(cache.nextRandom()), request)
       // Who comes too often need not come so soon again: asking costs, too.

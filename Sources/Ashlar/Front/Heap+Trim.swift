@@ -18,7 +18,7 @@ extension Heap {
   /// Gives back what has been free for long. Looked at now and then by threads that call: of those whose blocks only go to
   /// and fro in their caches, nobody else would learn that time has passed.
   package func purgeAged() {
-    if depotTimer.claim() { drainDepots(depots.drainIdle) }
+    if let last = depotTimer.claim() { drainDepots { depots.drainIdle($0, since: last, into: $1) } }
     pool.purgeAged()
     buddy.purgeAged()
   }

@@ -31,7 +31,7 @@ package struct Buddy<Memory: SharedMemory> {
     package var firstUnit: Int { index &<< order }
     package var units: Range<Int> { firstUnit..<(firstUnit &+ (1 &<< order)) }
 
-    fileprivate init(packed: UInt) {
+    fileprivate init(_ packed: UInt) {
       order = Int(bitPattern: (packed &>> 1) & 15)
       index = Int(bitPattern: (packed & Packed.blockMask) &>> 6)
       isDirty = packed & 1 != 0
@@ -40,10 +40,12 @@ package struct Buddy<Memory: SharedMemory> {
     fileprivate var packed: UInt { UInt(bitPattern: index) &<< 6 | 32 | UInt(bitPattern: order) &<< 1 | (isDirty ? 1 : 0) }
   }
 
-  // A block in half a word: a region has less than 2^26 units. In a hot slot the other half is the tick since which it is there.
+  // A free block in a word: in its lower half the block, as a region has less than 2^26 units, and in the other half the tick since which
+  // all of it has been free.
   private enum Packed {
     static var blockMask: UInt { (1 &<< stampShift) &- 1 }
     static var stampShift: UInt { 32 }
+    static func stamp(_ packed: UInt) -> UInt { packed &>> stampShift }
   }
 
   private struct Links: StackLinks {
@@ -86,16 +88,16 @@ package struct Buddy<Memory: SharedMemory> {
 
   /// A block of 2^order units that the caller owns; nil when no free memory of that size is left.
   package func allocate(order: Int) -> Block? {
-    guard let block = takeHot(order) ?? takeQueuedOrListed(order) ?? takeLastResort(order) else { return nil }
+    guard let block = takeHot(order).map({ Block($0) }) ?? takeQueuedOrListed(order) ?? takeLastResort(order) else { return nil }
     if block.isDirty { countDirty(block, -1) }
     return block
   }
 
-  private func takeHot(_ order: Int) -> Block? {
+  private func takeHot(_ order: Int) -> UInt? {
     let slot = tables.hot(order: order)
     guard Memory.load(slot) != 0 else { return nil }
     let packed = Memory.exchange(0, in: slot, .acquiring)
-    return packed == 0 ? nil : Block(packed: packed)
+    return packed == 0 ? nil : packed
   }
 
   private func takeQueuedOrListed(_ order: Int) -> Block? {
@@ -148,20 +150,21 @@ package struct Buddy<Memory: SharedMemory> {
         let candidates = Memory.load(tables.nonEmpty) &>> UInt(order)
         guard candidates != 0 else { return nil }
         let found = order &+ candidates.trailingZeroBitCount
-        if let block = pop(found) { return split(block, to: order) }
+        if let (block, since) = pop(found) { return split(block, to: order, since: since) }
       }
     }
   }
 
-  private func pop(_ order: Int) -> Block? {
+  // Beside the block since when it has been free.
+  private func pop(_ order: Int) -> (Block, UInt)? {
     let list = list(order)
     while let node = list.pop() {
       let number = Int(bitPattern: node) &- 1
       // Releases the pop's look at the link to whoever lists the node again, and finds here that it is off its list.
       let state = Memory.exchange(0, in: tables.word(number), .acquiringAndReleasing)
       if state & State.free != 0 {
-        return Block(
-          order: order, index: number &- tables.number(order: order, index: 0), isDirty: state & State.dirty != 0)
+        let block = Block(order: order, index: number &- tables.number(order: order, index: 0), isDirty: state & State.dirty != 0)
+        return (block, state &>> State.stampShift)
       }
     }
     // A block pushed between the failed pop and the clearing would be hidden: look again after it.
@@ -171,13 +174,13 @@ package struct Buddy<Memory: SharedMemory> {
     return nil
   }
 
-  private func split(_ block: Block, to order: Int) -> Block {
+  private func split(_ block: Block, to order: Int, since: UInt) -> Block {
     var index = block.index
     var current = block.order
     while current > order {
       current &-= 1
       index &*= 2
-      makeFree(Block(order: current, index: index &+ 1, isDirty: block.isDirty), stamp: retention.now)
+      makeFree(Block(order: current, index: index &+ 1, isDirty: block.isDirty), stamp: since)
     }
     return Block(order: order, index: index, isDirty: block.isDirty)
   }
@@ -204,22 +207,23 @@ package struct Buddy<Memory: SharedMemory> {
   // MARK: Release
 
   /// Takes a block back. It becomes free at once, and is merged with its buddy in time.
-  package func release(_ block: Block) {
+  /// - Parameter since: the tick since which it has been of no use; now, unless the caller knows better.
+  package func release(_ block: Block, since: UInt? = nil) {
     if block.isDirty { countDirty(block, 1) }
     inTransit {
-      let stamped = retention.now &<< Packed.stampShift | block.packed
+      let stamped = (since ?? retention.now) &<< Packed.stampShift | block.packed
       let displaced = Memory.exchange(stamped, in: tables.hot(order: block.order))
-      if displaced != 0 { enqueue(Block(packed: displaced)) }
+      if displaced != 0 { enqueue(displaced) }
     }
     if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) }
   }
 
-  private func enqueue(_ block: Block) {
-    if queue.push(block.packed) {
+  private func enqueue(_ packed: UInt) {
+    if queue.push(packed) {
       if queue.depth >= queue.capacity / 2 { drainUnlessActive() }
     } else {
       becomeWorker()
-      merge(block)
+      merge(packed)
       drainAndResign()
     }
   }
@@ -264,13 +268,16 @@ package struct Buddy<Memory: SharedMemory> {
     for merged in 0..<queue.capacity {
       guard let packed = queue.pop() else { return merged != 0 }
       // 0 stands where a fork cut a pusher off.
-      if packed != 0 { merge(Block(packed: packed)) }
+      if packed != 0 { merge(packed) }
     }
     return true
   }
 
+  private func merge(_ packed: UInt) { merge(Block(packed), since: Packed.stamp(packed)) }
+
   /// Joins a block with its buddy, again and again, and lists the result. Only the worker calls this.
-  private func merge(_ block: Block) {
+  private func merge(_ block: Block, since: UInt) {
+    var since = since
     var order = block.order
     var index = block.index
     var dirty = block.isDirty
@@ -281,10 +288,11 @@ package struct Buddy<Memory: SharedMemory> {
         Memory.add(UInt(1) &<< UInt(order), to: tables.dirtyUnits, .relaxed)
         dirty = true
       }
+      since = max(since, state &>> State.stampShift)
       index &>>= 1
       order &+= 1
     }
-    makeFree(Block(order: order, index: index, isDirty: dirty), stamp: retention.now)
+    makeFree(Block(order: order, index: index, isDirty: dirty), stamp: since)
   }
 
   // Relaxed: whoever listed the block was the worker before, or had split it off the one that is being merged, and so has
@@ -327,7 +335,7 @@ package struct Buddy<Memory: SharedMemory> {
   private func gather() {
     becomeWorker()
     for order in 0..<BuddyTables.orders {
-      if let block = takeHot(order) { merge(block) }
+      if let packed = takeHot(order) { merge(packed) }
     }
     drainAndResign()
   }
@@ -353,7 +361,7 @@ package struct Buddy<Memory: SharedMemory> {
     resign()
   }
 
-  // First what is listed: a block that came out of a hot slot would be merged with it, and both would be young again.
+  // First what is listed: a block that came out of a hot slot would be merged with it, and be given back once more.
   private func purge(now: UInt, age: UInt, downToCap: Bool) {
     sweep(now: now, age: age, downToCap: downToCap)
     coolHot(now: now, age: age, downToCap: downToCap)
@@ -372,9 +380,11 @@ package struct Buddy<Memory: SharedMemory> {
       if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
       let slot = tables.hot(order: order)
       let found = Memory.load(slot)
-      guard found != 0, isOld(found &>> Packed.stampShift, now: now, age: age) else { continue }
+      guard found != 0, isOld(Packed.stamp(found), now: now, age: age) else { continue }
       // Acquires what its release has done.
-      if Memory.compareExchange(slot, expected: found, desired: 0, .acquiring) == found { merge(purged(Block(packed: found))) }
+      if Memory.compareExchange(slot, expected: found, desired: 0, .acquiring) == found {
+        merge(purged(Block(found)), since: Packed.stamp(found))
+      }
     }
   }
 

@@ -32,7 +32,7 @@ package struct Retention<Memory: SharedMemory> {
   }
 
   /// Whether it is time for a sweep; to one caller alone, whose sweep it is then.
-  package func claimSweep() -> Bool { timer.claim() }
+  package func claimSweep() -> Bool { timer.claim() != nil }
 
   package func isOverCap(dirtyUnits: Int) -> Bool { dirtyUnits > capUnits }
 

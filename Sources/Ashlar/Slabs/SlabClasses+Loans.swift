@@ -105,13 +105,13 @@ extension SlabClasses {
   /// was not, or can't come home.
   // Seldom called, and not to be copied into each caller.
   @inline(never)
-  func giveBackLoans(_ numbers: Range<Int>, _ sizeClass: SizeClass, _ slab: Slab<Memory>, _ block: (Int) -> TagAddress) -> Int {
+  func giveBackLoans(_ numbers: Range<Int>, _ sizeClass: SizeClass, _ slab: Slab<Memory>, _ since: UInt?, _ block: (Int) -> TagAddress) -> Int {
     // A slab with a block on loan stays of its class.
     guard let lender = slab.sizeClass, let shape = LoanShape(sizeClass, from: lender) else { return numbers.lowerBound }
     let division = BlockDivision(lender)
     let next = lock(lender).withLock {
       guard slab.isOf(lender) else { return numbers.lowerBound }
-      return changeHome(slab, division) {
+      return changeHome(slab, division, since) {
         numbers.first { !slab.contains(block($0)) || !slab.takeBack(block($0), lentTo: sizeClass, shape, division) } ?? numbers.upperBound
       }
     }

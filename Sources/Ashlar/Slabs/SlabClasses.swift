@@ -84,14 +84,15 @@ package struct SlabClasses<Memory: SharedMemory> {
 
   /// Takes `count` blocks home, whose tags say free and which `block` answers by number. Answers the first one that is live
   /// or was home already, which is a block that was freed twice unseen; it is left as it is, and the rest come home.
+  /// - Parameter since: the tick since which they have been of no use; now, unless the caller knows better.
   @discardableResult
-  package func giveBack(_ sizeClass: SizeClass, _ count: Int, _ block: (Int) -> TagAddress) -> TagAddress? {
+  package func giveBack(_ sizeClass: SizeClass, _ count: Int, since: UInt? = nil, _ block: (Int) -> TagAddress) -> TagAddress? {
     lock(sizeClass).withLock {
       let division = BlockDivision(sizeClass)
       var twice: TagAddress?
       var number = 0
       while number < count {
-        let next = giveBackStretch(number..<count, division, block)
+        let next = giveBackStretch(number..<count, division, since, block)
         // A tag that says live: the other copy of a block freed twice at once has an owner, and stays with it.
         if next == number {
           twice = twice ?? block(number)
@@ -107,34 +108,34 @@ package struct SlabClasses<Memory: SharedMemory> {
   /// Takes blocks home that are of one slab. Answers the number of the first that is not, or can't come home.
   // Long, and not to be copied into each caller.
   @inline(never)
-  private func giveBackStretch(_ numbers: Range<Int>, _ division: BlockDivision, _ block: (Int) -> TagAddress) -> Int {
+  private func giveBackStretch(_ numbers: Range<Int>, _ division: BlockDivision, _ since: UInt?, _ block: (Int) -> TagAddress) -> Int {
     let sizeClass = division.sizeClass
     let slab = Slab<Memory>(region: region, containing: region.page(of: region.block(taggedAt: block(numbers.lowerBound)).address))
     let next = slab.isOf(sizeClass)
-      ? changeHome(slab, division) { slab.giveBack(numbers, division, block) }
-      : giveBackLoans(numbers, sizeClass, slab, block)
+      ? changeHome(slab, division, since) { slab.giveBack(numbers, division, block) }
+      : giveBackLoans(numbers, sizeClass, slab, since, block)
     words(sizeClass)[Field.taken] -= UInt(next - numbers.lowerBound)
     return next
   }
 
   /// Calls `body`, which brings blocks home to a slab, and moves the slab where it then belongs. Under the lock of its class.
-  func changeHome(_ slab: Slab<Memory>, _ division: BlockDivision, _ body: () -> Int) -> Int {
+  func changeHome(_ slab: Slab<Memory>, _ division: BlockDivision, _ since: UInt?, _ body: () -> Int) -> Int {
     let before = slab.homeCount
     let result = body()
     let home = slab.homeCount
     if home == division.blocks {
       if before > 0 { unlink(slab, words(division.sizeClass)) }
-      retire(slab, division.sizeClass)
+      retire(slab, division.sizeClass, since)
     } else if before == 0, home > 0 {
       link(slab, words(division.sizeClass))
     }
     return result
   }
 
-  private func retire(_ slab: Slab<Memory>, _ sizeClass: SizeClass) {
+  private func retire(_ slab: Slab<Memory>, _ sizeClass: SizeClass, _ since: UInt?) {
     slab.close()
     words(sizeClass)[Field.blocks] -= UInt(sizeClass.slabBlocks)
-    pool.giveBack(slab, order: sizeClass.slabOrder)
+    pool.giveBack(slab, order: sizeClass.slabOrder, since: since)
   }
 
   func firstSlab(_ sizeClass: SizeClass) -> Slab<Memory>? {

@@ -17,7 +17,7 @@ package struct SlabPool<Memory: SharedMemory> {
     var free: UInt16
     var dirty: UInt16
     var isOurs: Bool
-    /// Tick at which a page of it was last given back.
+    /// Tick since which all its pages that hold memory and are free have been so.
     var stamp: UInt32
     /// Neighbours in the list of its largest free run, unit number plus one.
     var next: UInt32
@@ -81,14 +81,15 @@ package struct SlabPool<Memory: SharedMemory> {
   package func holdsMemory(pages: Int) -> Bool { buddy.dirtyUnits > 0 || lock.withLock { dirtyPages >= pages } }
 
   /// Takes the pages of a closed slab back.
-  package func giveBack(_ slab: Slab<Memory>, order: Int) {
+  /// - Parameter since: the tick since which they have been of no use; now, unless the caller knows better.
+  package func giveBack(_ slab: Slab<Memory>, order: Int, since: UInt? = nil) {
     lock.withLock {
       let unit = slab.page / RegionLayout.pagesPerUnit
       let mask = Self.mask(slab.page % RegionLayout.pagesPerUnit, order)
       unlist(unit)
       units[unit].free |= mask
       units[unit].dirty |= mask
-      units[unit].stamp = UInt32(truncatingIfNeeded: retention.now)
+      units[unit].stamp = max(units[unit].stamp, UInt32(truncatingIfNeeded: since ?? retention.now))
       dirtyPages += mask.nonzeroBitCount
       if units[unit].free == .max { giveUp(unit) } else { list(unit) }
       if retention.isExceeded(dirtyUnits: dirtyUnits) { purgeLocked(all: false) }
@@ -124,7 +125,7 @@ package struct SlabPool<Memory: SharedMemory> {
       return nil
     }
     region.forgetOrder(ofUnit: unit)
-    units[unit] = Unit(free: .max, dirty: block.isDirty ? .max : 0, isOurs: true, stamp: 0, next: 0, previous: 0)
+    units[unit] = Unit(free: .max, dirty: block.isDirty ? .max : 0, isOurs: true, stamp: block.isDirty ? UInt32(truncatingIfNeeded: retention.now) : 0, next: 0, previous: 0)
     if block.isDirty { dirtyPages += RegionLayout.pagesPerUnit }
     unitCount += 1
     topUnit = max(topUnit, unit + 1)
@@ -136,7 +137,7 @@ package struct SlabPool<Memory: SharedMemory> {
     dirtyPages -= dirty.nonzeroBitCount
     units[unit].isOurs = false
     unitCount -= 1
-    buddy.release(.init(order: 0, index: unit, isDirty: dirty != 0))
+    buddy.release(.init(order: 0, index: unit, isDirty: dirty != 0), since: UInt(units[unit].stamp))
   }
 
   // MARK: Runs

@@ -22,11 +22,14 @@ package struct SweepTimer<Memory: SharedMemory> {
   /// The current tick.
   package var now: UInt { Self.ticks(Memory.milliseconds) }
 
-  /// Whether a look is due; to one caller alone, whose look it is then.
-  package func claim() -> Bool {
+  /// The tick of the look before, where a look is due: to one caller alone, whose look it is then. Nil otherwise.
+  package func claim() -> UInt? {
     let tick = now
     let last = Memory.load(last)
     // Another thread may have claimed a later tick meanwhile.
-    return Int(bitPattern: tick &- last) >= Int(bitPattern: max(delay / 4, 1)) && Memory.compareExchange(self.last, expected: last, desired: tick, .relaxed) == last
+    guard Int(bitPattern: tick &- last) >= Int(bitPattern: max(delay / 4, 1)),
+      Memory.compareExchange(self.last, expected: last, desired: tick, .relaxed) == last
+    else { return nil }
+    return last
   }
 }

@@ -123,13 +123,26 @@ extension Check {
         if !isHot {
           for _ in 0..<3 { context.require(bin.popUnsampled() != nil && bin.isDue, "a turn that is lost") }
         }
-        bin.arm(turn: Bin<HardwareMemory>.usualTurn)
+        bin.arm(turn: Bin<HardwareMemory>.longestTurn)
         let counted = bin.allocations - before
         context.require(counted == turn - 1 + (isHot ? 0 : 3), "turn \(turn): \(counted) allocations are counted")
         context.require(!bin.isDue, "a turn where none is wanted")
       }
     }
     context.require(bin.allocations == made + 5 + 5 + 9, "allocations are lost")
+    // Classes that are used alike have their turns apart.
+    cache.arm(interval: 0)
+    let usual = Set((0..<SizeClass.count).map { index in
+      let bin = cache.bin(SizeClass(index: index))
+      var turn = 1
+      while !bin.isDue, turn < 2000 {
+        bin.count = 1
+        _ = bin.popUnsampled()
+        turn += 1
+      }
+      return turn
+    })
+    context.require(usual.count == 64 && usual.min() == 520 && usual.max() == 1024, "where nothing is sampled the turns are \(usual.sorted())")
     var (sum, least, most) = (0, Int.max, 0)
     for round in 0..<40 {
       cache.arm(interval: 10)

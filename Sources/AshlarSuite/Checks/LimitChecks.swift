@@ -85,7 +85,7 @@ extension Check {
       taken.forEach { depots.put($0, sizeClass) }
     }
     func look(_ expected: Int, _ when: String) {
-      context.require(depots.drainIdle(sizeClass, into: layers.slabs) == nil, "a block is said to be freed twice")
+      context.require(depots.drainIdle(sizeClass, since: 0, into: layers.slabs) == nil, "a block is said to be freed twice")
       let kept = depots.blockCount(sizeClass)
       context.require(kept == expected * sizeClass.batch, "\(when): \(kept) blocks are kept, not \(expected) magazines")
       context.require(layers.slabs.takenCount(sizeClass) == kept, "\(when): what is not home, and not there?")
@@ -112,7 +112,7 @@ extension Check {
     let block = single.blocks(largest, 1)
     magazine.hold(1) { single.tag(block[$0]) }
     single.depots.put(magazine, largest)
-    for _ in 0..<2 { _ = single.depots.drainIdle(largest, into: single.slabs) }
+    for _ in 0..<2 { _ = single.depots.drainIdle(largest, since: 0, into: single.slabs) }
     context.require(single.depots.blockCount(largest) == 0, "a single block that nobody used is kept")
     // What another class has above its limit takes nothing from what this one may have.
     let crowded = OwnLayers(mebibytes: 8, depotBytes: 0)
@@ -238,7 +238,7 @@ extension Check {
         for (sizeClass, bin) in zip(classes, bins) where bin.count == 0 { heap.fill(bin, 5, sizeClass) }
       }
       func look(_ expected: [UInt], _ when: String) {
-        heap.sendIdleHome(cache)
+        heap.sendIdleHome(cache, since: 0)
         context.require(bins.map(\.count) == expected, "\(when): \(bins.map(\.count)) blocks stay in the bins")
         context.count(1)
       }

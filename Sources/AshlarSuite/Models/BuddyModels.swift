@@ -230,6 +230,39 @@ extension Model {
         },
       ])
     },
+    Model("purge-keeps-age", "purge: what waited in the queue, was merged or is left of a split is as old as before", threads: 1) {
+      buddy(delay: 1000, { state in for _ in 0..<4 { try state.take(1, order: 0) } }, [
+        Action("give three back, have two of them 7/8 s later, and look at the end of the second") { state in
+          // Of the first and the second, which are buddies, and are queued, one comes again: first comes the third, which is hot.
+          state.runs[1].sort { $0.index > $1.index }
+          for _ in 0..<3 { try state.giveBack(1) }
+          state.wait(milliseconds: 875)
+          state.buddy.purge(all: false)
+          for _ in 0..<2 { try state.take(2, order: 0, required: true) }
+          state.wait(milliseconds: 125)
+          state.buddy.purge(all: false)
+          try require(state.runs[2].map(\.index) == [2, 0], "\(state.runs[2]) are had again")
+          try require(state.word(unit: 1)[0] == 0, "a unit is kept that has been free for the delay")
+        },
+      ])
+    },
+    Model("purge-merged-young", "purge: of two buddies that were merged the one freed last says how old both are", threads: 1) {
+      buddy(delay: 1000, { state in for _ in 0..<2 { try state.take(1, order: 0) } }, [
+        Action("give two back, 1/8 s apart, and look when either has been free for a second") { state in
+          try state.giveBack(1)
+          state.wait(milliseconds: 125)
+          try state.giveBack(1)
+          // One is queued and one hot: merges the hot one first.
+          _ = state.buddy.checkInvariants()
+          for (pause, kept) in [(875, 2), (125, 0)] as [(UInt, Int)] {
+            state.wait(milliseconds: pause)
+            state.buddy.purge(all: false)
+            let dirty = (0..<2).filter { state.word(unit: $0)[0] != 0 }.count
+            try require(dirty == kept, "of two units \(dirty) are kept after \(pause) ms more, not \(kept)")
+          }
+        },
+      ])
+    },
     // With three preemptions there are more than 300,000 executions: each thread gathers, and sweeps twice.
     Model("purge-twice", "purge: two threads at once count what is dirty once", threads: 2, bound: 2) {
       // The delay is halved until it is over: once.

@@ -245,6 +245,27 @@ extension Model {
         })
         .checking { try $0.requireSound() }
     },
+    Model("idle-age", "caches and depots: what went home as it was idle is as old as the look before", threads: 1) {
+      Scenario("heap") { HeapState(threads: 1) { $0.delay = 1000 } }
+        .with(Action("free two blocks and three larger ones, and look at once, after a quarter of a second, and after a second") { state in
+          // A bin holds two, and the third one is in the stack. Each class has a unit, and nothing else of it was taken.
+          var all: [PlainPointer<SteppingMemory, UInt>] = []
+          for (size, count) in [(HeapState.size, 2), (2 * HeapState.size, 3)] {
+            for _ in 0..<count { try state.take(1, size) }
+            all += state.blocks[1].map(PlainPointer.init)
+            for _ in 0..<count { try state.giveBack(1) }
+          }
+          let bin = ThreadCache<SteppingMemory>.current.bin(SizeClass(holding: 64))
+          for (pause, kept) in [(0, true), (250, true), (500, true), (250, false)] as [(UInt, Bool)] {
+            state.process.milliseconds += pause
+            bin.arm(turn: 1)
+            try state.take(1, 64)
+            try state.giveBack(1)
+            try require(all.allSatisfy { ($0[0] != 0) == kept }, "after \(pause) ms more of a delay of a second not all are \(kept ? "kept" : "given back")")
+          }
+        })
+        .checking { try $0.requireSound() }
+    },
     Model("quarantine", "guarded blocks: two threads free, and push each other's blocks out of quarantine", threads: 2) {
       heap(switches: { $0.guardInterval = 1 }, begin: { state in
         for thread in [1, 2] { try state.acting(as: thread) { try state.take(thread, 64) } }

@@ -114,6 +114,32 @@ extension Model {
       }])
       return scenario.checking(shrinks: false) { try require($0.pool.checkInvariants(), "the pool's records disagree") }
     },
+    Model("pool-keeps-age", "pool: pages that were of no use for long when they came go at the next look, with younger ones they wait", threads: 1) {
+      var scenario = Scenario("layers") { LayerState(units: 4, delay: 1000) }
+      scenario.thread([Action("give a page back, two, the rest, and a unit at once; take one of it") { state in
+        state.wait(milliseconds: 1000)
+        let (now, old) = (SteppingMemory.milliseconds / 125, SteppingMemory.milliseconds / 125 - 8)
+        let pages = (0..<32).compactMap { _ in state.pool.take(order: 0) }.sorted { $0.page < $1.page }
+        func word(_ page: Int) -> PlainPointer<SteppingMemory, UInt> { state.word(state.region.address(ofPage: pages[page].page)) }
+        for page in pages.indices { word(page)[0] = 1 }
+        func comes(_ coming: Range<Int>, since: UInt, _ what: String, kept: Bool) throws {
+          for page in coming { state.pool.giveBack(pages[page], order: 0, since: since) }
+          state.pool.purge(all: false)
+          state.buddy.purge(all: false)
+          for page in coming { try require((word(page)[0] != 0) == kept, "\(what) is \(kept ? "not kept" : "kept")") }
+        }
+        try comes(0..<1, since: old, "a page of no use for the delay", kept: false)
+        try comes(1..<2, since: now, "one that has just come", kept: true)
+        try comes(2..<3, since: old, "one of no use for the delay, beside a young one,", kept: true)
+        try comes(3..<16, since: old, "a unit that is free altogether, beside whose pages a young one came,", kept: true)
+        try comes(16..<32, since: old, "a unit of no use for the delay", kept: false)
+        // The first unit comes again, of which one page is taken: the others have just come, too.
+        try require(state.pool.take(order: 0)?.page == pages[0].page, "another unit is taken than the one freed last that holds memory")
+        state.pool.purge(all: false)
+        try require(word(5)[0] != 0, "a page of a unit that was just taken again is not kept")
+      }])
+      return scenario.checking(shrinks: false) { try require($0.pool.checkInvariants(), "the pool's records disagree") }
+    },
     Model("metadata", "metadata: two threads get memory of their own", threads: 2) {
       var scenario = Scenario("metadata") { LayerState() }
       for thread in [1, 2] {

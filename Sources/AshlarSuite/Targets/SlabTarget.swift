@@ -163,7 +163,7 @@ private final class SlabModel {
   func drainIdle(_ sizeClass: SizeClass) -> String? {
     defer { fewest[sizeClass.index] = stackedCount(sizeClass) }
     return takeStacked(sizeClass, fewest[sizeClass.index, default: 0])
-      ?? requireOnce(layers.depots.drainIdle(sizeClass, into: layers.slabs)) ?? countIsRight(sizeClass)
+      ?? requireOnce(layers.depots.drainIdle(sizeClass, since: 0, into: layers.slabs)) ?? countIsRight(sizeClass)
   }
 
   private func noteFewest(_ sizeClass: SizeClass) {
