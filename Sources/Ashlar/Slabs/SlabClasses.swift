@@ -84,7 +84,8 @@ package struct SlabClasses<Memory: SharedMemory> {
 
   /// Takes `count` blocks home, whose tags say free and which `block` answers by number. Answers the first one that is live
   /// or was home already, which is a block that was freed twice unseen; it is left as it is, and the rest come home.
-  /// - Parameter since: the tick since which they have been of no use; now, unless the caller knows better.
+  /// - Parameter since: the tick since which they have been of no use; now, unless the caller knows better. A slab that is free with the
+  ///   last of them is as old as that.
   @discardableResult
   package func giveBack(_ sizeClass: SizeClass, _ count: Int, since: UInt? = nil, _ block: (Int) -> TagAddress) -> TagAddress? {
     lock(sizeClass).withLock {

@@ -50,6 +50,8 @@ package struct SlabPool<Memory: SharedMemory> {
     get { Int(state[8]) }
     nonmutating set { state[8] = UInt(newValue) }
   }
+  /// The current tick, as units are stamped.
+  private var now: UInt32 { UInt32(truncatingIfNeeded: retention.now) }
   private var dirtyUnits: Int { dirtyPages / RegionLayout.pagesPerUnit }
   /// Units that the pool holds.
   private var unitCount: Int {
@@ -89,7 +91,7 @@ package struct SlabPool<Memory: SharedMemory> {
       unlist(unit)
       units[unit].free |= mask
       units[unit].dirty |= mask
-      units[unit].stamp = max(units[unit].stamp, UInt32(truncatingIfNeeded: since ?? retention.now))
+      units[unit].stamp = max(units[unit].stamp, since.map { UInt32(truncatingIfNeeded: $0) } ?? now)
       dirtyPages += mask.nonzeroBitCount
       if units[unit].free == .max { giveUp(unit) } else { list(unit) }
       if retention.isExceeded(dirtyUnits: dirtyUnits) { purgeLocked(all: false) }
@@ -125,7 +127,8 @@ package struct SlabPool<Memory: SharedMemory> {
       return nil
     }
     region.forgetOrder(ofUnit: unit)
-    units[unit] = Unit(free: .max, dirty: block.isDirty ? .max : 0, isOurs: true, stamp: block.isDirty ? UInt32(truncatingIfNeeded: retention.now) : 0, next: 0, previous: 0)
+    let (dirty, stamp) = block.isDirty ? (UInt16.max, now) : (0, 0)
+    units[unit] = Unit(free: .max, dirty: dirty, isOurs: true, stamp: stamp, next: 0, previous: 0)
     if block.isDirty { dirtyPages += RegionLayout.pagesPerUnit }
     unitCount += 1
     topUnit = max(topUnit, unit + 1)
@@ -209,7 +212,7 @@ package struct SlabPool<Memory: SharedMemory> {
   }
 
   private func sweep(age: UInt, downToCap: Bool) {
-    let now = UInt32(truncatingIfNeeded: retention.now)
+    let now = now
     for unit in 0..<topUnit where units[unit].isOurs {
       if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
       let loose = units[unit].free & units[unit].dirty
