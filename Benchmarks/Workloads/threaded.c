@@ -95,6 +95,52 @@ static long run_churn(struct worker *worker, long operations) {
   return operations;
 }
 
+// What a thread takes that has few blocks: so many of them at once, each with as many blocks as the workload says.
+enum { held_threads = 100, few_sizes = 4 };
+static pthread_barrier_t held;
+
+struct holder {
+  struct worker worker;
+  bool has_few_sizes;
+};
+static void *hold(void *argument) {
+  struct holder *holder = argument;
+  struct worker *worker = &holder->worker;
+  for (size_t i = 0; i < worker->workload->live; i++) {
+    size_t size = holder->has_few_sizes ? (size_t)24 << 2 * (i % few_sizes) : random_size(worker);
+    worker->blocks[i] = used(malloc(size));
+  }
+  pthread_barrier_wait(&held);
+  pthread_barrier_wait(&held);
+  for (size_t i = 0; i < worker->workload->live; i++) free(worker->blocks[i]);
+  return NULL;
+}
+static double resident_with_threads(struct holder *holders, bool has_few_sizes) {
+  pthread_t threads[held_threads];
+  for (int i = 0; i < held_threads; i++) {
+    holders[i].has_few_sizes = has_few_sizes;
+    if (pthread_create(&threads[i], NULL, hold, &holders[i]) != 0) abort();
+  }
+  pthread_barrier_wait(&held);
+  double resident = (double)memory_now().resident;
+  pthread_barrier_wait(&held);
+  for (int i = 0; i < held_threads; i++) pthread_join(threads[i], NULL);
+  return resident;
+}
+static void finish_churn(struct worker *worker) {
+  const struct workload *workload = worker->workload;
+  struct holder *holders = own_memory(sizeof *holders * held_threads);
+  void **blocks = own_memory(sizeof(void *) * workload->live * held_threads);
+  for (int i = 0; i < held_threads; i++) {
+    holders[i].worker = (struct worker){
+      .workload = workload, .index = i, .random = (uint64_t)i * 7919 + 1, .blocks = blocks + (size_t)i * workload->live};
+  }
+  pthread_barrier_init(&held, NULL, held_threads + 1);
+  double before = (double)memory_now().resident;
+  figure("kib-a-thread-of-four-sizes", (resident_with_threads(holders, true) - before) / held_threads / KiB);
+  figure("kib-a-thread-of-all-sizes", (resident_with_threads(holders, false) - before) / held_threads / KiB);
+}
+
 // MARK: False sharing
 
 // Berger and others, "Hoard" (2000): small blocks of different threads on one cache line (thrash), or one thread's blocks
@@ -121,7 +167,7 @@ const struct workload threaded_workloads[] = {
   LARSON("larson-1-thread", 1),
   LARSON("larson-2-threads", 2),
   LARSON("larson-4-threads", 4),
-  {.name = "thread-churn", .summary = "threads of 100 blocks, 16 B to 1 KiB, half freed after their end", .threads = 1, .smallest = 16, .largest = 1024, .live = 100, .chunk = 8, .run = run_churn},
+  {.name = "thread-churn", .summary = "threads of 100 blocks, 16 B to 1 KiB, half freed after their end", .threads = 1, .smallest = 16, .largest = 1024, .live = 100, .chunk = 8, .run = run_churn, .finish = finish_churn},
   {.name = "cache-thrash", .summary = "each thread writes to a small block of its own 1,000 times", .threads = 2, .smallest = 8, .largest = 8, .chunk = 64, .run = run_writes},
   {.name = "cache-scratch", .summary = "the same after it freed a block of another thread", .threads = 2, .smallest = 8, .largest = 8, .chunk = 64, .prepare = allocate_given, .start = free_given, .run = run_writes},
   {0},

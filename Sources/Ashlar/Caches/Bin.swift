@@ -5,6 +5,9 @@
 /// the *bottom*, the address of a byte of the bin's own that says live: what is popped off an empty bin looks like a block that
 /// is live already, and needs no test of its own.
 ///
+/// Most threads use few classes: the slots of a bin that never had a block are *untouched*, and so is their memory. The top is then
+/// behind the slots of all bins, at a copy of the bottom (the *spare bottom*), where a bin is empty and has no room at once.
+///
 /// Its owner's alone; others read the count, and slots for a report.
 package struct Bin<Memory: SharedMemory> {
   package let address: UnsafeMutableRawPointer
@@ -42,13 +45,18 @@ package struct Bin<Memory: SharedMemory> {
 
   private func addressOfSlot(_ index: UInt) -> UInt { UInt(bitPattern: slots.address) &+ index &* Self.slotBytes }
 
-  /// Blocks in the bin. An empty one holds one fewer for as long as it takes to notice: that is none, too.
+  /// Blocks in the bin. An empty one holds one fewer for as long as it takes to notice: that is none, too. So has one whose slots are
+  /// untouched more than its capacity.
   package var count: UInt {
     get {
       let count = (Memory.load(top) &- addressOfSlot(0)) / Self.slotBytes
       return count <= capacity ? count : 0
     }
-    nonmutating set { Memory.store(addressOfSlot(newValue), to: top) }
+    nonmutating set {
+      // The slots may be untouched.
+      Memory.store(bottomTag.value, to: SharedWord(slots.address - Int(Self.slotBytes)))
+      Memory.store(addressOfSlot(newValue), to: top)
+    }
   }
 
   /// Blocks that it may hold. Set before the cache has its first owner, and never changed.
@@ -69,13 +77,16 @@ package struct Bin<Memory: SharedMemory> {
 
   package func setOpen(_ open: Bool) { Memory.store(open ? addressOfSlot(capacity) : 0, to: limit) }
 
-  /// Sets up an empty bin in zeroed memory. Before the slots there is one for the bottom.
-  package func lay(slots: SharedWord, capacity: UInt) {
+  /// Sets up an empty bin in zeroed memory, and leaves its slots untouched.
+  /// - Parameters:
+  ///   - slots: behind one for the bottom.
+  ///   - spareBottom: behind all slots of all bins.
+  package func lay(slots: SharedWord, capacity: UInt, spareBottom: SharedWord) {
     self.slots = slots
     self.capacity = capacity
-    count = 0
     arm(turn: Self.longestTurn)
-    Memory.store(bottomTag.value, to: SharedWord(slots.address - Int(Self.slotBytes)))
+    Memory.store(bottomTag.value, to: spareBottom)
+    Memory.store(UInt(bitPattern: spareBottom.address) &+ Self.slotBytes, to: top)
     Memory.store(Tag.liveBit, to: bottomTag.byte)
   }
 
@@ -105,6 +116,13 @@ package struct Bin<Memory: SharedMemory> {
   package var room: SharedWord? {
     let free = Memory.load(top)
     return Memory.isBelow(free, limit) ? Self.slot(at: free) : nil
+  }
+
+  /// Puts a block in a bin that is not full, which may be closed or untouched.
+  package func append(_ tag: TagAddress) {
+    let count = count
+    self[count] = tag
+    self.count = count &+ 1
   }
 
   /// Puts a block in.

@@ -34,7 +34,7 @@ package struct ThreadCache<Memory: SharedMemory> {
   package static var bytes: Int {
     var slots = 0
     for index in 0..<SizeClass.count { slots += BinLayout.slots(of: SizeClass(index: index)) }
-    return BinLayout.slotsOffset + slots * MemoryLayout<UInt>.stride
+    return BinLayout.slotsOffset + (slots + SizeClass.count) * MemoryLayout<UInt>.stride
   }
 
   /// The calling thread's cache; the empty one if it has none.
@@ -75,14 +75,15 @@ package struct ThreadCache<Memory: SharedMemory> {
   @inline(__always)
   package func bin(_ sizeClass: SizeClass) -> Bin<Memory> { Bin(address + BinLayout.offset(of: sizeClass)) }
 
-  /// Sets up the bins in zeroed memory; the hot path stays closed. `capacity` answers how many blocks a bin of a class may
+  /// Sets up the bins in zeroed memory, most of which stays untouched; the hot path stays closed. `capacity` answers how many blocks a bin of a class may
   /// hold, at most two magazines.
   package func lay(capacity: (SizeClass) -> Int) {
     var slots = (address + BinLayout.slotsOffset).assumingMemoryBound(to: UInt.self)
+    let spareBottoms = (address + Self.bytes).assumingMemoryBound(to: UInt.self) - SizeClass.count
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
-      // The first one is for the bottom.
-      bin(sizeClass).lay(slots: SharedWord(slots + 1), capacity: UInt(capacity(sizeClass)))
+      bin(sizeClass).lay(
+        slots: SharedWord(slots + 1), capacity: UInt(capacity(sizeClass)), spareBottom: SharedWord(spareBottoms + index))
       slots += BinLayout.slots(of: sizeClass)
     }
     for granules in 0...(Self.routedSize / 16) {

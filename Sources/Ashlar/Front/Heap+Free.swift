@@ -44,14 +44,14 @@ extension Heap {
     }
     // Again if need be: a flush may report, and the handler may have freed what fills the bin.
     while bin.isFull { flush(bin, of: cache, sizeClass, Int(bin.capacity + 1) / 2) }
-    bin.push(tag, to: bin.slot(bin.count))
+    bin.append(tag)
   }
 
   /// Moves up to `count` blocks, a magazine at most, that have been in the bin longest to the class's global stack, or home.
   func flush(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
-    // A magazine is worth its way when at least half of what it can bring is in it.
-    if leaving * 2 >= min(sizeClass.batch, Int(bin.capacity)), !carriesLoans(bin, sizeClass, leaving), depots.hasRoom(leaving, sizeClass),
+    // A magazine is worth its way when it brings at least half of what an empty bin would take from the slabs.
+    if leaving * 2 >= min(sizeClass.stretch, Int(bin.capacity)), !carriesLoans(bin, sizeClass, leaving), depots.hasRoom(leaving, sizeClass),
       let magazine = cache.takeEmpty(from: depots)
     {
       magazine.fill(leaving, from: bin.slots)

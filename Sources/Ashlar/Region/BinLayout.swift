@@ -8,7 +8,7 @@ package enum BinLayout {
   package static var firstOffset: Int { 640 }
   /// From one bin to the next: a line.
   package static var stride: Int { 64 }
-  /// Of the slots, which come after all bins: those of each class in turn.
+  /// Of the slots, which come after all bins: those of each class in turn, and behind them all a word for each class.
   package static var slotsOffset: Int { firstOffset + SizeClass.count * stride }
   /// Of a class's bin: one for the bottom, and two magazines.
   package static func slots(of sizeClass: SizeClass) -> Int { 1 + 2 * sizeClass.batch }

@@ -117,16 +117,16 @@ extension Check {
   static let flushing = Check("flushing", "a bin that is emptied: what goes to the global stack, and what goes home") { context in
     for size in [64, 5000, 32 << 10, 128 << 10] {
       let sizeClass = SizeClass(holding: size)
-      let half = (sizeClass.batch + 1) / 2
+      let half = (sizeClass.stretch + 1) / 2
       for count in Set([1, half - 1, half, sizeClass.batch, sizeClass.batch + 1]) where count > 0 {
         let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
           guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
           let bin = cache.bin(sizeClass)
           heap.fill(bin, count, sizeClass)
           heap.detach(cache)
-          // By whole batches; of the rest a magazine is filled at least by half.
+          // By whole batches, and the rest where it is at least half of what an empty bin would take from the slabs.
           let rest = count % sizeClass.batch
-          let home = rest * 2 < sizeClass.batch ? rest : 0
+          let home = rest * 2 < sizeClass.stretch ? rest : 0
           let kept = heap.depots.blockCount(sizeClass)
           context.require(kept == count - home, "\(count) blocks of \(size): \(kept) go to the global stack, not \(count - home)")
           context.require(heap.slabs.takenCount(sizeClass) == kept, "\(count) blocks of \(size): what is not home, and not there?")

@@ -11,6 +11,7 @@ extension Check {
         return context.find("no cache")
       }
       context.require(cache.address != other.address, "one cache for two")
+      untouched(other, context)
       bins(of: cache, context)
       for open in [true, false, true] { routes(of: cache, open: open, context) }
       randomWords(of: cache, other, context)
@@ -39,6 +40,26 @@ extension Check {
     context.require(made, "no heap")
   }
 
+  // The slots of a bin take no memory before its first block, and look empty and full meanwhile.
+  private static func untouched(_ cache: ThreadCache<HardwareMemory>, _ context: CheckContext) {
+    let touched = ResidentPages(cache.address, ThreadCache<HardwareMemory>.bytes).present
+    // Beside the bins a few bytes behind all slots.
+    let most = ResidentPages(cache.address, BinLayout.slotsOffset).present + 2
+    context.require(touched <= most, "of a cache that nobody has used \(touched) pages are touched, at most \(most) are needed")
+    cache.setOpen(true)
+    for index in 0..<SizeClass.count {
+      let bin = cache.bin(SizeClass(index: index))
+      context.require(bin.count == 0 && bin.room == nil && bin.popUnsampled() == nil, "class \(index) has blocks, or room, before its first block")
+      // The first block comes by either way.
+      if index % 2 == 0 {
+        bin.append(TagAddress(1))
+        context.require(bin.isFull && bin.popUnsampled() == TagAddress(1), "the first block of class \(index) is lost")
+      }
+      emptiness(of: bin, context)
+    }
+    context.count(1)
+  }
+
   private static func bins(of cache: ThreadCache<HardwareMemory>, _ context: CheckContext) {
     let classes = (0..<SizeClass.count).map { SizeClass(index: $0) }
     func block(_ sizeClass: SizeClass, _ number: UInt) -> TagAddress { TagAddress(UInt(sizeClass.index << 32) + number) }
@@ -54,7 +75,7 @@ extension Check {
       let bin = cache.bin(sizeClass)
       let isWhole = (0..<bin.capacity).allSatisfy { bin[$0] == block(sizeClass, $0 + 1) }
       context.require(isWhole && bin.capacity == UInt(2 * sizeClass.batch), "bins overlap")
-      context.require(bin.address + BinLayout.stride <= end && bin.slot(bin.capacity).address <= end, "a bin lies beyond its cache")
+      context.require(bin.address + BinLayout.stride <= end && bin.slot(bin.capacity).address <= end - 8 * SizeClass.count, "a bin lies beyond its cache")
       context.require(UInt16(exactly: bin.address - cache.address) != nil, "a bin that no route leads to")
       let last = bin.count
       context.require(bin.holds(block(sizeClass, last)) && !bin.holds(TagAddress(.max)), "a bin that holds other blocks")

@@ -177,17 +177,10 @@ extension Check {
     guard let layout = Slots.Layout(slots: 100_000, size: 16, alignment: 16), let records = System.map(layout.recordBytes),
       let objects = System.map(layout.objectBytes)
     else { return context.find("no memory") }
-    func missing(_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Int {
-      let page = System.pageBytes
-      let first = UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: start) & ~UInt(page - 1))!
-      var pages = [UInt8](repeating: 0, count: (start + bytes - first + page - 1) / page)
-      guard mincore(first, pages.count * page, &pages) == 0 else { return pages.count }
-      return pages.filter { $0 & 1 == 0 }.count
-    }
     let slots = Slots(layout, records: records, objects: objects, freed: FreedBytes())
     context.require(slots.touch(50_000), "half of the slots can't be preallocated")
     let list = records + 64
-    let left = [missing(objects, 800_000), missing(list, 200_000), missing(list + 400_000, 50_000)]
+    let left = [ResidentPages(objects, 800_000), ResidentPages(list, 200_000), ResidentPages(list + 400_000, 50_000)].map(\.missing)
     context.require(left == [0, 0, 0], "pages of the slots, their list and their tags are left: \(left)")
     System.unmap(records, layout.recordBytes)
     System.unmap(objects, layout.objectBytes)

@@ -43,7 +43,7 @@ ASHLAR_INLINE void *ashlar_pending_unmaps(void) { return ashlar_pending; }
 // The calling thread's cache. Never null: a thread without a cache points at the empty one, all zero, whose bins
 // hold nothing and have room for nothing, so that the hot path needs no null test.
 extern ASHLAR_HIDDEN _Thread_local __attribute__((tls_model("initial-exec"))) void *ashlar_thread_cache;
-#define ASHLAR_CACHE_BYTES 105232
+#define ASHLAR_CACHE_BYTES 105808
 extern ASHLAR_HIDDEN char ashlar_empty_cache[ASHLAR_CACHE_BYTES];
 ASHLAR_INLINE void *ashlar_cache(void) { return ashlar_thread_cache; }
 ASHLAR_INLINE void ashlar_set_cache(void *cache) { ashlar_thread_cache = cache; }
