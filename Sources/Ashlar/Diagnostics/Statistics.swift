@@ -57,18 +57,17 @@ package struct HeapCounters<Memory: SharedMemory> {
 
   private func word(_ index: Int) -> SharedWord { SharedWord(state + index * 8) }
   private func allocated(_ order: Int) -> SharedWord { word(order) }
-  private func live(_ order: Int) -> SharedWord { word(BuddyTables.orders + order) }
+  private func freed(_ order: Int) -> SharedWord { word(BuddyTables.orders + order) }
   private func uncached(_ sizeClass: SizeClass) -> SharedWord { word(2 * BuddyTables.orders + sizeClass.index) }
 
-  package func countMedium(_ order: Int) {
-    Memory.add(1, to: allocated(order), .relaxed)
-    Memory.add(1, to: live(order), .relaxed)
-  }
-  func uncountMedium(_ order: Int) { Memory.add(UInt(bitPattern: -1), to: live(order), .relaxed) }
+  package func countMedium(_ order: Int) { Memory.add(1, to: allocated(order), .relaxed) }
+  func uncountMedium(_ order: Int) { Memory.add(1, to: freed(order), .relaxed) }
   package func countUncached(_ sizeClass: SizeClass) { Memory.add(1, to: uncached(sizeClass), .relaxed) }
 
   package func medium(_ order: Int) -> (allocations: Int, liveBlocks: Int) {
-    (Int(bitPattern: Memory.load(allocated(order))), Int(bitPattern: Memory.load(live(order))))
+    let (allocated, freed) = (Memory.load(allocated(order)), Memory.load(freed(order)))
+    // What others allocate and free meanwhile may be in one count alone: even fewer than none.
+    return (Int(bitPattern: allocated), Int(bitPattern: allocated &- freed))
   }
 
   package func uncachedAllocations(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(uncached(sizeClass))) }

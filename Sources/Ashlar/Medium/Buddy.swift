@@ -210,12 +210,15 @@ package struct Buddy<Memory: SharedMemory> {
   /// - Parameter since: the tick since which it has been of no use; now, unless the caller knows better.
   package func release(_ block: Block, since: UInt? = nil) {
     if block.isDirty { countDirty(block, 1) }
-    inTransit {
-      let stamped = (since ?? retention.now) &<< Packed.stampShift | block.packed
-      let displaced = Memory.exchange(stamped, in: tables.hot(order: block.order))
-      if displaced != 0 { enqueue(displaced) }
-    }
+    let stamped = (since ?? retention.now) &<< Packed.stampShift | block.packed
+    // In transit even where nothing is displaced: who has looked at the slot before, and finds others empty since, looks again.
+    inTransit { makeHot(stamped, order: block.order) }
     if retention.isExceeded(dirtyUnits: dirtyUnits) { purge(all: false) }
+  }
+
+  private func makeHot(_ stamped: UInt, order: Int) {
+    let displaced = Memory.exchange(stamped, in: tables.hot(order: order))
+    if displaced != 0 { enqueue(displaced) }
   }
 
   private func enqueue(_ packed: UInt) {

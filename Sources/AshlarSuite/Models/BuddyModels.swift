@@ -75,6 +75,18 @@ extension Model {
         _ = state.buddy.checkInvariants()
       }, [.giveBack(1), .giveBack(1), .purge(all: false)], [.takeLastResort(2)])
     },
+    Model("buddy-hot-last-look", "buddy: a block that comes into a hot slot before another is taken out of the next one is found", threads: 2, bound: 2) {
+      buddy({ state in
+        try state.take(3, order: 1)
+        try state.giveBack(3)
+        for thread in [1, 3] { try state.take(thread, order: 0) }
+      }, [
+        Action("give one unit back, then take two") { state in
+          try state.giveBack(1)
+          try state.take(1, order: 1)
+        },
+      ], [.takeLastResort(2)])
+    },
     Model("buddy-displaced", "buddy: a block that a release pushes out of the hot slot is found meanwhile", threads: 2) {
       buddy({ state in
         for thread in [1, 1, 2, 3] { try state.take(thread, order: 0) }
