@@ -45,8 +45,8 @@ package struct Bin<Memory: SharedMemory> {
 
   private func addressOfSlot(_ index: UInt) -> UInt { UInt(bitPattern: slots.address) &+ index &* Self.slotBytes }
 
-  /// Blocks in the bin. An empty one holds one fewer for as long as it takes to notice: that is none, too. So has one whose slots are
-  /// untouched more than its capacity.
+  /// Blocks in the bin. An empty one holds one fewer for as long as it takes to notice, and an untouched one seems to hold more than it
+  /// may: both hold none.
   package var count: UInt {
     get {
       let count = (Memory.load(top) &- addressOfSlot(0)) / Self.slotBytes
