@@ -150,10 +150,13 @@ extension Heap {
     }
   }
 
+  /// Blocks that an empty bin takes from the slabs at once.
+  func stretch(of bin: Bin<Memory>, _ sizeClass: SizeClass) -> Int { min(sizeClass.stretch, Int(bin.capacity)) }
+
   // Neighbours are handed out lowest address first, as processors expect them to be touched; those shorter than a line highest first, as
   // the lowest may have come home alone, from between blocks of other threads.
   private func fillFromSlabs(_ bin: Bin<Memory>, _ sizeClass: SizeClass) {
-    let room = UInt(min(sizeClass.stretch, Int(bin.capacity)))
+    let room = UInt(stretch(of: bin, sizeClass))
     let isLowestOnTop = sizeClass.size >= CacheLine.bytes
     var count: UInt = 0
     _ = slabs.take(sizeClass, Int(room)) { block in

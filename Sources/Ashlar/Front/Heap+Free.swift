@@ -51,7 +51,7 @@ extension Heap {
   func flush(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when it brings at least half of what an empty bin would take from the slabs.
-    if leaving * 2 >= min(sizeClass.stretch, Int(bin.capacity)), !carriesLoans(bin, sizeClass, leaving), depots.hasRoom(leaving, sizeClass),
+    if leaving * 2 >= stretch(of: bin, sizeClass), !carriesLoans(bin, sizeClass, leaving), depots.hasRoom(leaving, sizeClass),
       let magazine = cache.takeEmpty(from: depots)
     {
       magazine.fill(leaving, from: bin.slots)
