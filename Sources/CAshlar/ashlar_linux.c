@@ -17,6 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
+// Linux 5.7; what does not know it refuses it.
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
 // Runs a call that sets errno and hands back its error, with the caller's errno restored.
 #define WITH_ERRNO(error, call)      \
   int saved = errno;                 \
@@ -69,6 +74,23 @@ void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, void *p
   void *moved = mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE | (place ? MREMAP_FIXED : 0), place);
   errno = saved;
   return moved == MAP_FAILED ? NULL : moved;
+}
+
+// By a third place. What the kernel may well refuse (pages of mappings that differ, a limit met) it refuses in the first step,
+// while all is as it was; asked to put one mapping in place of another it takes that away first, and may refuse then.
+int ashlar_os_carry(void *from, size_t bytes, void *onto) {
+  int saved = errno;
+  int error = 0;
+  void *between = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+  if (between == MAP_FAILED) {
+    error = errno;
+  } else if (mremap(between, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, onto) == MAP_FAILED) {
+    mmap(onto, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    memcpy(onto, between, bytes);
+    munmap(between, bytes);
+  }
+  errno = saved;
+  return error;
 }
 
 void ashlar_os_write(int descriptor, const void *bytes, size_t count) {

@@ -60,15 +60,22 @@ extension Heap {
 
   /// - Parameter placement: one that holds the request: usually its own.
   func allocate(_ request: Request, _ placement: Request.Placement, site: @autoclosure () -> Site) -> UserPointer? {
+    obtain(request, placement, site: site())?.user
+  }
+
+  /// The same, beside whether it is a whole block of which no page has been touched.
+  func obtain(
+    _ request: Request, _ placement: Request.Placement, site: @autoclosure () -> Site
+  ) -> (user: UserPointer, isUntouched: Bool)? {
     if let form = guardForm(request, placement), let user = allocateGuarded(form, request, site()) {
       if tracker.isEnabled { tracker.record(user, size: request.size, level: level(of: user) ?? .small, site: site()) }
-      return user
+      return (user, false)
     }
     guard let taken = take(request, placement) else { return nil }
     let user = UserPointer(taken.base)
     if request.zeroed, !taken.isZero { zero(user, request.size) }
     if tracker.isEnabled { tracker.record(user, size: request.size, level: taken.level, site: site()) }
-    return user
+    return (user, taken.isZero)
   }
 
   /// A block of one of the levels that the caller owns.

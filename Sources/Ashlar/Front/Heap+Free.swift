@@ -112,21 +112,28 @@ extension Heap {
   // MARK: Medium
 
   private func freeMedium(_ user: UserPointer, _ order: Int, _ operation: Operation, _ found: Found) {
-    let base = BlockBase(user)
+    guard claimMedium(user, order, operation, found) else { return }
+    releaseMedium(BlockBase(user), order)
+  }
+
+  /// Says that a medium block is free, which from then on is the caller's to release. False, and reported, when it was free
+  /// already.
+  func claimMedium(_ user: UserPointer, _ order: Int, _ operation: Operation, _ found: Found) -> Bool {
     let free = Tag.free(order: order)
     // The exchange decides between two threads that free one block at once.
-    guard region.exchangeTag(free.live, for: free, at: base) else {
-      return report(.doubleFree, user, operation, found, state: "already free: in the buddy system")
+    guard region.exchangeTag(free.live, for: free, at: BlockBase(user)) else {
+      report(.doubleFree, user, operation, found, state: "already free: in the buddy system")
+      return false
     }
     tracker.forget(user)
-    releaseMedium(base, order)
+    return true
   }
 
   /// Takes back a medium block whose tag says free.
-  func releaseMedium(_ base: BlockBase, _ order: Int) {
+  func releaseMedium(_ base: BlockBase, _ order: Int, isDirty: Bool = true) {
     counters.uncountMedium(order)
     let unit = region.unit(of: base.address)
-    buddy.release(.init(order: order, index: unit >> order, isDirty: true))
+    buddy.release(.init(order: order, index: unit >> order, isDirty: isDirty))
   }
 
   // MARK: Look up

@@ -20,6 +20,9 @@ extension Heap {
       if tracker.isEnabled { tracker.record(same, size: request.size, level: level(of: same) ?? found.level, site: site()) }
       return .done(same)
     }
+    if case .medium(let held) = found.place, case .medium(let wanted) = request.placement, wanted > held {
+      return growMedium(user, found, from: held, request, to: wanted, site: site())
+    }
     guard let moved = allocateGrown(request, from: found, site: site()) ?? allocate(request, site: site())
     else { return .outOfMemory }
     moved.raw.unsafelyUnwrapped.copyMemory(
@@ -28,21 +31,47 @@ extension Heap {
     return .done(moved)
   }
 
+  // Contents go to pages that are there by being copied, and to untouched ones by being carried: there each page would cost a
+  // fault, and the old ones stay behind. Before it is claimed, a block could be freed, and its place be another's.
+  private func growMedium(
+    _ user: UserPointer, _ found: Found, from held: Int, _ request: Request, to wanted: Int, site: @autoclosure () -> Site
+  ) -> Reallocation {
+    guard let (moved, isUntouched) = obtain(request, .medium(order: wanted), site: site()) else { return .outOfMemory }
+    guard claimMedium(user, held, .reallocate, found) else { return .done(moved) }
+    let (old, new) = (user.raw.unsafelyUnwrapped, moved.raw.unsafelyUnwrapped)
+    let isCarried = isUntouched && PageCarrier.bring(found.size, from: old, to: new)
+    if !isUntouched { new.copyMemory(from: old, byteCount: found.size) }
+    releaseMedium(BlockBase(user), held, isDirty: !isCarried)
+    return .done(moved)
+  }
+
   private func resizeInPlace(_ user: UserPointer, _ found: Found, _ request: Request) -> UserPointer? {
     guard let placement = request.placement else { return nil }
-    if case .direct = found.place, case .direct = placement { return resizeMapping(user, request) }
+    if case .direct = found.place, request.size > RegionLayout.unitBytes { return resizeMapping(user, request) }
     guard user.address.isRounded(to: UInt(request.alignment)) else { return nil }
     switch (found.place, placement) {
     case (.small(let held), .small(let wanted)):
       // A block is kept while at least half of it stays in use.
       return wanted == held || (wanted.index < held.index && wanted.size * 2 >= held.size) ? user : nil
     case (.medium(let held), .medium(let wanted)):
-      return held == wanted ? user : nil
+      return held == wanted || (wanted < held && shrinkMedium(user, from: held, to: wanted)) ? user : nil
     case (.medium(order: 0), .small(let wanted)):
       return Self.isRoomy(wanted) ? user : nil
     default:
       return nil
     }
+  }
+
+  // Of each order from the one that stays on, the block behind goes home.
+  private func shrinkMedium(_ user: UserPointer, from held: Int, to wanted: Int) -> Bool {
+    let base = BlockBase(user)
+    guard region.shrink(order: held, to: wanted, at: base) else { return false }
+    // A block that changes its order is an allocation of the one and a free of the other.
+    counters.uncountMedium(held)
+    counters.countMedium(wanted)
+    let unit = region.unit(of: base.address)
+    for order in wanted..<held { buddy.release(.init(order: order, index: unit >> order + 1, isDirty: true)) }
+    return true
   }
 
   // What grows once is likely to grow again. From a quarter of a unit on it moves to a whole one, whose pages cost nothing

@@ -172,6 +172,18 @@ package struct Region<Memory: SharedMemory> {
   /// Says that a medium block is live, which begins at a unit that the caller owns.
   package func setLive(order: Int, at block: BlockBase) {
     setTag(Tag.free(order: order).live, at: block)
+    setLastOrder(order, at: block)
+  }
+
+  /// Says that a live medium block is of a smaller order from now on; false, and no change, when none of `order` is live there. The
+  /// caller owns what it loses.
+  package func shrink(order: Int, to smaller: Int, at block: BlockBase) -> Bool {
+    guard exchangeTag(Tag.free(order: order).live, for: Tag.free(order: smaller).live, at: block) else { return false }
+    setLastOrder(smaller, at: block)
+    return true
+  }
+
+  private func setLastOrder(_ order: Int, at block: BlockBase) {
     Memory.store(UInt8(truncatingIfNeeded: order &+ 1), to: lastOrder(ofUnit: unit(of: block.address)))
   }
 

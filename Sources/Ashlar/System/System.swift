@@ -65,6 +65,12 @@ package enum System {
     SystemFaults.permit() ? ashlar_os_remap(address, old, new, place) : nil
   }
 
+  /// Moves whole pages to others, whose contents are lost; those that they leave stay mapped, take no memory and read as zero.
+  /// False when the system refuses, which then has changed nothing.
+  package static func carry(_ pages: UnsafeMutableRawPointer, _ bytes: Int, to place: UnsafeMutableRawPointer) -> Bool {
+    SystemFaults.permit() && ashlar_os_carry(pages, bytes, place) == 0
+  }
+
   // MARK: Nodes of memory (NUMA)
 
   // A set of nodes is `nodeWords` words, a bit each.

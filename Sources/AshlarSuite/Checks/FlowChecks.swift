@@ -266,12 +266,11 @@ extension Check {
     let kibibyte = 1 << 10
     let staying: [(Int, Int)] = [
       (64, 64), (64, 60), (64, 32), (1024, 512), (8192, 4096), (1024 * kibibyte, 512 * kibibyte), (2048 * kibibyte, 1024 * kibibyte + 1),
-      (3072 * kibibyte, 4096 * kibibyte), (614_400 * kibibyte, 613_376 * kibibyte),
+      (3072 * kibibyte, 4096 * kibibyte), (4096 * kibibyte, 2048 * kibibyte), (614_400 * kibibyte, 613_376 * kibibyte),
     ]
     for (size, next) in staying { stays(size, next, true) }
     let moving: [(Int, Int)] = [
-      (64, 65), (64, 16), (1024, 448), (8192, 3000), (1024 * kibibyte, 400 * kibibyte), (4096 * kibibyte, 2048 * kibibyte),
-      (2048 * kibibyte, 1024 * kibibyte),
+      (64, 65), (64, 16), (1024, 448), (8192, 3000), (1024 * kibibyte, 400 * kibibyte), (2048 * kibibyte, 1024 * kibibyte),
     ]
     for (size, next) in moving { stays(size, next, false) }
     if Surroundings.replaceMalloc { return }

@@ -35,6 +35,7 @@ extension Check {
       return moved.load(as: UInt8.self) == 2 && moved.load(fromByteOffset: 64 * page - 1, as: UInt8.self) == 0
     }
     calls(1, "remap to too much") { System.remap(moved, from: 64 * page, to: 1 << 60) == nil }
+    carried(context, moved)
     calls(1, "unmap") {
       System.unmap(moved, 64 * page)
       return true
@@ -54,6 +55,24 @@ extension Check {
     context.require(!dies { System.random != 0 } && System.random != 0, "a random word is 0")
   }
 
+  // Four pages to others, or, where these can't be put in the place of what is there, their contents.
+  private static func carried(_ context: CheckContext, _ memory: UnsafeMutableRawPointer) {
+    let page = System.pageBytes
+    for offset in [0, 8] {
+      memset(memory, 3, 4 * page)
+      memset(memory + 8 * page, 4, 6 * page)
+      guard System.carry(memory, 4 * page, to: memory + 8 * page + offset) else {
+        return context.note("this system carries no pages")
+      }
+      let place = memory + 8 * page + offset
+      let isThere = (0..<(4 * page)).allSatisfy { place.load(fromByteOffset: $0, as: UInt8.self) == 3 }
+      context.require(isThere && place.load(fromByteOffset: 4 * page, as: UInt8.self) == 4, "pages carried by \(offset) are not all there, or more are")
+      context.require(Pattern.firstNonZero(memory, 0..<(4 * page)) == nil, "carried pages stay")
+      context.require(!System.carry(memory + 2, page, to: memory), "what is no page is carried")
+      context.count(1)
+    }
+  }
+
   private static func refusals(_ context: CheckContext) {
     let page = System.pageBytes
     for (call, onwards, expected) in [(1, false, [1]), (3, false, [3]), (2, true, [2, 3, 4])] {
@@ -71,6 +90,7 @@ extension Check {
     let acts: [(String, () -> Bool)] = [
       ("purge", { System.purge(memory, page) }), ("forbid", { System.forbid(memory, page) }),
       ("make writable", { System.makeWritable(memory, page) }), ("remap", { System.remap(memory, from: page, to: 2 * page) != nil }),
+      ("carry", { System.carry(memory, page, to: memory) }),
       ("reserve", { System.reserve(page, readable: true, writable: true) != nil }),
     ]
     for (name, act) in acts {

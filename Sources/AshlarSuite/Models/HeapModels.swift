@@ -143,6 +143,13 @@ extension Model {
       slowDoubleFree(HeapState.size)
     },
     Model("double-free-medium", "double free: of a medium block", threads: 2) { slowDoubleFree(2 << 20) },
+    Model("double-free-grown", "double free: of a medium block that another thread makes grow", threads: 2) { resizedAndFreed(8 << 20) },
+    Model("double-free-shrunk", "double free: of a medium block that another thread makes shrink", threads: 2) { resizedAndFreed(2 << 20) },
+    Model("shrink-medium", "resizing: a medium block shrinks where it is while another thread takes what it loses", threads: 2) {
+      heap(
+        begin: { state in try state.acting(as: 1) { try state.take(1, 4 << 20) } },
+        [.shrink(1, 2 << 20), .giveBack(1)], [.take(2, 2 << 20), .giveBack(2)])
+    },
     Model("double-free-large", "double free: of a mapping", threads: 2) { slowDoubleFree(513 << 20) },
     Model("late-free", "slabs: a block is freed again when its slab has gone back, while the pool hands that out", threads: 2) {
       Scenario("heap") { () -> HeapState in
@@ -293,6 +300,29 @@ extension Model {
       ])
     }
     return scenario
+  }
+
+  private static func resizedAndFreed(_ size: Int) -> Scenario<HeapState> {
+    var scenario = Scenario("heap") { () -> HeapState in
+      let state = HeapState(threads: 2) { ($0.region, $0.cachePercent) = (16 << 20, 0) }
+      try state.acting(as: 1) { try state.take(1, 4 << 20) }
+      state.victims = state.blocks[1]
+      state.blocks[1] = []
+      return state
+    }
+    scenario.shrinks = false
+    scenario.thread(Action("resize the block") { state in
+      if let resized = state.reallocate(state.victims[0], size) { state.blocks[1].append(resized) }
+    })
+    scenario.thread(Action("free the block") { state in state.free(state.victims[0]) })
+    return scenario.checking { state in
+      // What was freed after it had shrunk where it is was freed once.
+      let faults = FaultRecorder.take().map(\.kind)
+      if faults.isEmpty, state.blocks[1] == state.victims { state.blocks[1] = [] } else {
+        try require(faults == ["double free"], "faults: \(faults)")
+      }
+      try state.requireSound()
+    }
   }
 
   private static func slowDoubleFree(_ size: Int) -> Scenario<HeapState> {

@@ -82,6 +82,12 @@ final class HeapState {
     HotPath<SteppingMemory>.free(block) { HotPath<SteppingMemory>.freeByTag(block) { heap.free(UserPointer(block)) } }
   }
 
+  func reallocate(_ block: UnsafeMutableRawPointer, _ size: Int) -> UnsafeMutableRawPointer? {
+    enter()
+    guard case .done(let moved) = heap.reallocate(UserPointer(block), Request(size: size), site: .unknown) else { return nil }
+    return moved.raw
+  }
+
   /// Thread exit.
   func leave() {
     enter()
@@ -133,6 +139,12 @@ extension Action where State == HeapState {
       let before = state.blocks[thread].count
       try state.take(thread, size)
       try require(state.blocks[thread].count == before + 1, "no block of \(size) bytes, though there is memory for it")
+    }
+  }
+  static func shrink(_ thread: Int, _ size: Int) -> Action {
+    Action("shrink") { state in
+      guard let block = state.blocks[thread].last else { return }
+      try require(state.reallocate(block, size) == block, "a block that shrinks has moved, or is refused")
     }
   }
   static var withoutCache: Action {

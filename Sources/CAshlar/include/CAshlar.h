@@ -165,6 +165,7 @@ int ashlar_os_purge(void *address, size_t bytes) ASHLAR_HIDDEN;
 int ashlar_os_forbid(void *address, size_t bytes) ASHLAR_HIDDEN;
 int ashlar_os_huge_pages(void *address, size_t bytes) ASHLAR_HIDDEN;
 void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, void *place) ASHLAR_HIDDEN;
+int ashlar_os_carry(void *from, size_t bytes, void *onto) ASHLAR_HIDDEN;
 // On which nodes of memory pages are to lie, and do lie. Nodes are bits of ASHLAR_NODE_WORDS words.
 #define ASHLAR_NODE_WORDS 16
 int ashlar_os_set_placement(void *address, size_t bytes, int mode, const unsigned long *nodes) ASHLAR_HIDDEN;
