@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -76,16 +77,46 @@ void *ashlar_os_remap(void *address, size_t old_bytes, size_t new_bytes, void *p
   return moved == MAP_FAILED ? NULL : moved;
 }
 
+// Moves pages anywhere, and leaves their old place mapped and empty.
+static void *lifted(void *pages, size_t bytes) {
+  // EBUSY where they are locked (mlock, mlockall): the kernel would unlock the whole mapping that they are taken from.
+  if (msync(pages, bytes, MS_ASYNC | MS_INVALIDATE) != 0) return MAP_FAILED;
+  return mremap(pages, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+}
+
+// Whether the system can do that: qemu's user mode (7.2) passes the flag on, and then takes the old place for unmapped.
+static bool can_lift(void) {
+  enum { unknown, yes, no };
+  static _Atomic int known = unknown;
+  int answer = atomic_load_explicit(&known, memory_order_relaxed);
+  if (answer != unknown) return answer == yes;
+  size_t page = ashlar_os_page_bytes();
+  unsigned char state;
+  void *pages = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) return false;
+  void *place = lifted(pages, page);
+  answer = place != MAP_FAILED && mincore(pages, 1, &state) == 0 ? yes : no;
+  munmap(pages, page);
+  if (place != MAP_FAILED) munmap(place, page);
+  atomic_store_explicit(&known, answer, memory_order_relaxed);
+  return answer == yes;
+}
+
 // By a third place. What the kernel may well refuse (pages of mappings that differ, a limit met) it refuses in the first step,
-// while all is as it was; asked to put one mapping in place of another it takes that away first, and may refuse then.
+// while all is as it was; asked to put one mapping in place of another it takes that away first, and may refuse then, for want
+// of a few hundred bytes of its own.
 int ashlar_os_carry(void *from, size_t bytes, void *onto) {
   int saved = errno;
   int error = 0;
-  void *between = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
-  if (between == MAP_FAILED) {
+  void *between = NULL;
+  if (!can_lift()) {
+    error = ENOSYS;
+  } else if ((between = lifted(from, bytes)) == MAP_FAILED) {
     error = errno;
   } else if (mremap(between, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, onto) == MAP_FAILED) {
-    mmap(onto, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    void *again = mmap(onto, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    // Usually it is there still. Where it can't be had again, its contents have no place.
+    if (again == MAP_FAILED && errno == ENOMEM) abort();
     memcpy(onto, between, bytes);
     munmap(between, bytes);
   }

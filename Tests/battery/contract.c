@@ -3,9 +3,11 @@
 #include "battery.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_aligned(const void *block, size_t alignment) { return (uintptr_t)block % alignment == 0; }
 
@@ -110,6 +112,26 @@ static void mappings_are_resized(void) {
   block = realloc(block, 5000);
   EXPECT(block && holds(block, 5000, 3));
   free(block);
+}
+
+// What a block leaves that grows is a block's again, and the system writes there as well.
+static void left_places_are_used_again(void) {
+  int zeros = open("/dev/zero", O_RDONLY);
+  for (size_t size = 4 * MiB; size <= 64 * MiB; size *= 2) {
+    char *block = malloc(size), *behind = malloc(size);
+    fill(block, size, 1);
+    block = realloc(block, 2 * size);
+    EXPECT(block && holds(block, size, 1));
+    char *next = calloc(1, size);
+    EXPECT(next && is_zero(next, size));
+    fill(next, size, 2);
+    EXPECT(read(zeros, next, size) == (ssize_t)size && is_zero(next, size));
+    EXPECT(holds(block, size, 1));
+    free(next);
+    free(behind);
+    free(block);
+  }
+  close(zeros);
 }
 
 static void failing_calls(void) {
@@ -251,6 +273,7 @@ const struct check contract_checks[] = {
   {"calloc zeroes what was used before", calloc_zeroes},
   {"realloc keeps the contents, from every size to every other", realloc_keeps_contents},
   {"so it does with a mapping", mappings_are_resized},
+  {"the place that a grown block has left is used again", left_places_are_used_again},
   {"calls that fail say why and leave the rest as it was", failing_calls},
   {"products that overflow fail", products_that_overflow},
   {"alignments that are none are refused", alignments_that_are_none},

@@ -6,6 +6,7 @@
 #include "battery.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -52,12 +53,16 @@ int madvise(void *address, size_t bytes, int advice) {
 }
 
 void *mremap(void *old, size_t old_bytes, size_t new_bytes, int flags, ...) {
-  if (refuses(old)) return MAP_FAILED;
-  if (rounded(new_bytes) <= rounded(old_bytes)) {
-    return (void *)syscall(SYS_mremap, old, rounded(old_bytes), rounded(new_bytes), flags, NULL);
+  va_list rest;
+  va_start(rest, flags);
+  void *place = flags & MREMAP_FIXED ? va_arg(rest, void *) : NULL;
+  va_end(rest);
+  if (refuses(old) || refuses(place)) return MAP_FAILED;
+  if (!place && (flags & MREMAP_DONTUNMAP || rounded(new_bytes) > rounded(old_bytes))) {
+    place = mmap(NULL, new_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place == MAP_FAILED) return MAP_FAILED;
+    flags |= MREMAP_FIXED;
   }
-  void *place = mmap(NULL, new_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (place == MAP_FAILED) return MAP_FAILED;
-  return (void *)syscall(SYS_mremap, old, rounded(old_bytes), rounded(new_bytes), MREMAP_MAYMOVE | MREMAP_FIXED, place);
+  return (void *)syscall(SYS_mremap, old, rounded(old_bytes), rounded(new_bytes), flags, place);
 }
 #endif

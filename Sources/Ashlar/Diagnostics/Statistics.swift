@@ -33,9 +33,9 @@ public struct Statistics: Sendable {
 
   /// Blocks up to 1 MiB.
   public var small = Figures()
-  /// Blocks up to 512 MiB.
+  /// Blocks up to 512 MiB. One that is resized where it is to another power of two is an allocation and a free.
   public var medium = Figures()
-  /// Blocks up to 1 GiB, and smaller ones aligned to more than 64 KiB.
+  /// Blocks up to 1 GiB, and smaller ones that are aligned to more than 64 KiB or have shrunk.
   public var large = Figures()
   /// Blocks above 1 GiB.
   public var huge = Figures()

@@ -33,28 +33,40 @@ extension Heap {
 
   // Contents go to pages that are there by being copied, and to untouched ones by being carried: there each page would cost a
   // fault, and the old ones stay behind. Before it is claimed, a block could be freed, and its place be another's.
+  // Not where the system counts what may be written: Linux 6.15 to 6.17 lose count of what pages were carried from.
   private func growMedium(
     _ user: UserPointer, _ found: Found, from held: Int, _ request: Request, to wanted: Int, site: @autoclosure () -> Site
   ) -> Reallocation {
     guard let (moved, isUntouched) = obtain(request, .medium(order: wanted), site: site()) else { return .outOfMemory }
-    guard claimMedium(user, held, .reallocate, found) else { return .done(moved) }
+    guard claimMedium(user, held, .reallocate, found) else {
+      free(moved, operation: .reallocate, site: site())
+      return .invalid
+    }
     let (old, new) = (user.raw.unsafelyUnwrapped, moved.raw.unsafelyUnwrapped)
-    let isCarried = isUntouched && PageCarrier.bring(found.size, from: old, to: new)
-    if !isUntouched { new.copyMemory(from: old, byteCount: found.size) }
+    let isCarrying = isUntouched && !switches.strict && region.unit(of: moved.address) < PageCarrier.mostUnits
+    let isCarried = isCarrying && PageCarrier.bring(found.size, from: old, to: new)
+    if !isCarrying { new.copyMemory(from: old, byteCount: found.size) }
+    if isCarried { region.purgeTags(ofUnits: region.unit(of: user.address), 1 << held) }
     releaseMedium(BlockBase(user), held, isDirty: !isCarried)
     return .done(moved)
   }
 
   private func resizeInPlace(_ user: UserPointer, _ found: Found, _ request: Request) -> UserPointer? {
     guard let placement = request.placement else { return nil }
-    if case .direct = found.place, request.size > RegionLayout.unitBytes { return resizeMapping(user, request) }
+    if case .direct = found.place {
+      if case .small = placement { return nil }
+      return resizeMapping(user, request)
+    }
     guard user.address.isRounded(to: UInt(request.alignment)) else { return nil }
     switch (found.place, placement) {
     case (.small(let held), .small(let wanted)):
       // A block is kept while at least half of it stays in use.
       return wanted == held || (wanted.index < held.index && wanted.size * 2 >= held.size) ? user : nil
     case (.medium(let held), .medium(let wanted)):
-      return held == wanted || (wanted < held && shrinkMedium(user, from: held, to: wanted)) ? user : nil
+      if held == wanted { return user }
+      if wanted > held { return growInPlace(user, from: held, to: wanted) ? user : nil }
+      // A block is kept while at least a quarter stays in use: what little is left of a large one would be in the way of the next.
+      return held - wanted <= 2 && shrinkInPlace(user, from: held, to: wanted) ? user : nil
     case (.medium(order: 0), .small(let wanted)):
       return Self.isRoomy(wanted) ? user : nil
     default:
@@ -62,16 +74,37 @@ extension Heap {
     }
   }
 
-  // Of each order from the one that stays on, the block behind goes home.
-  private func shrinkMedium(_ user: UserPointer, from held: Int, to wanted: Int) -> Bool {
+  // By what lies behind it, where that is free.
+  private func growInPlace(_ user: UserPointer, from held: Int, to wanted: Int) -> Bool {
     let base = BlockBase(user)
-    guard region.shrink(order: held, to: wanted, at: base) else { return false }
+    let unit = region.unit(of: base.address)
+    guard buddy.grow(.init(order: held, index: unit >> held, isDirty: true), to: wanted) else { return false }
+    guard region.commit(units: unit..<(unit + 1 << wanted)), resizeMedium(base, from: held, to: wanted) else {
+      releaseBehind(unit, from: held, to: wanted)
+      return false
+    }
+    return true
+  }
+
+  private func shrinkInPlace(_ user: UserPointer, from held: Int, to wanted: Int) -> Bool {
+    let base = BlockBase(user)
+    guard resizeMedium(base, from: held, to: wanted) else { return false }
+    releaseBehind(region.unit(of: base.address), from: wanted, to: held)
+    return true
+  }
+
+  // False, and no effect, when another thread has freed it meanwhile.
+  private func resizeMedium(_ base: BlockBase, from held: Int, to wanted: Int) -> Bool {
+    guard region.resize(order: held, to: wanted, at: base) else { return false }
     // A block that changes its order is an allocation of the one and a free of the other.
     counters.uncountMedium(held)
     counters.countMedium(wanted)
-    let unit = region.unit(of: base.address)
-    for order in wanted..<held { buddy.release(.init(order: order, index: unit >> order + 1, isDirty: true)) }
     return true
+  }
+
+  // What a block of the larger order has more than one of the smaller that begins with it: one block of each order between them.
+  private func releaseBehind(_ unit: Int, from smaller: Int, to larger: Int) {
+    for order in smaller..<larger { buddy.release(.init(order: order, index: unit >> order + 1, isDirty: true)) }
   }
 
   // What grows once is likely to grow again. From a quarter of a unit on it moves to a whole one, whose pages cost nothing

@@ -12,7 +12,7 @@
 /// the queue: with a single merger two buddies can't miss each other, and mergers can't chase each other. A full queue
 /// is drained in place by whoever met it, so nothing is dropped.
 ///
-/// Allocating is O(orders), plus the merging of what was queued.
+/// Allocating is O(orders), plus the merging of what was queued. Before a listed block is split, a smaller hot one is.
 package struct Buddy<Memory: SharedMemory> {
   /// A block of 2^order units, owned by whoever holds this value.
   package struct Block: Equatable {
@@ -31,7 +31,7 @@ package struct Buddy<Memory: SharedMemory> {
     package var firstUnit: Int { index &<< order }
     package var units: Range<Int> { firstUnit..<(firstUnit &+ (1 &<< order)) }
 
-    fileprivate init(_ packed: UInt) {
+    init(_ packed: UInt) {
       order = Int(bitPattern: (packed &>> 1) & 15)
       index = Int(bitPattern: (packed & Packed.blockMask) &>> 6)
       isDirty = packed & 1 != 0
@@ -53,7 +53,7 @@ package struct Buddy<Memory: SharedMemory> {
     func link(of node: UInt) -> SharedWord { tables.link(Int(bitPattern: node) &- 1) }
   }
 
-  private enum State {
+  enum State {
     static var linked: UInt { 1 }
     static var free: UInt { 2 }
     static var dirty: UInt { 4 }
@@ -80,7 +80,7 @@ package struct Buddy<Memory: SharedMemory> {
   }
 
   /// Whether there is such a block: the region may end inside the last ones of an order.
-  private func exists(_ order: Int, _ index: Int) -> Bool {
+  func exists(_ order: Int, _ index: Int) -> Bool {
     order < BuddyTables.orders && (index &+ 1) &<< order <= tables.units
   }
 
@@ -132,7 +132,7 @@ package struct Buddy<Memory: SharedMemory> {
   }
 
   // Around whatever takes free memory from one place and puts it, or a part of it, in another.
-  private func inTransit<Result>(_ body: () -> Result) -> Result {
+  func inTransit<Result>(_ body: () -> Result) -> Result {
     _ = beginTransit()
     defer { endTransit() }
     return body()
@@ -148,11 +148,22 @@ package struct Buddy<Memory: SharedMemory> {
     inTransit {
       while true {
         let candidates = Memory.load(tables.nonEmpty) &>> UInt(order)
+        let found = candidates == 0 ? BuddyTables.orders : order &+ candidates.trailingZeroBitCount
+        if let packed = takeHot(above: order, below: found) { return split(Block(packed), to: order, since: Packed.stamp(packed)) }
         guard candidates != 0 else { return nil }
-        let found = order &+ candidates.trailingZeroBitCount
         if let (block, since) = pop(found) { return split(block, to: order, since: since) }
       }
     }
+  }
+
+  // What was freed last, and is smaller than what would be split instead: its pages are there.
+  private func takeHot(above order: Int, below found: Int) -> UInt? {
+    var larger = order &+ 1
+    while larger < found {
+      if let packed = takeHot(larger) { return packed }
+      larger &+= 1
+    }
+    return nil
   }
 
   // Beside the block since when it has been free.
@@ -233,7 +244,7 @@ package struct Buddy<Memory: SharedMemory> {
 
   // MARK: Merge
 
-  private func tryBecomeWorker() -> Bool {
+  func tryBecomeWorker() -> Bool {
     Memory.compareExchange(tables.workerActive, expected: 0, desired: 1, .acquiring) == 0
   }
 
@@ -267,7 +278,7 @@ package struct Buddy<Memory: SharedMemory> {
 
   // At most one queueful, so that a worker is not kept merging for others for ever. Answers whether there was any.
   @discardableResult
-  private func drain() -> Bool {
+  func drain() -> Bool {
     for merged in 0..<queue.capacity {
       guard let packed = queue.pop() else { return merged != 0 }
       // 0 stands where a fork cut a pusher off.
@@ -276,7 +287,7 @@ package struct Buddy<Memory: SharedMemory> {
     return true
   }
 
-  private func merge(_ packed: UInt) { merge(Block(packed), since: Packed.stamp(packed)) }
+  func merge(_ packed: UInt) { merge(Block(packed), since: Packed.stamp(packed)) }
 
   /// Joins a block with its buddy, again and again, and lists the result. Only the worker calls this.
   private func merge(_ block: Block, since: UInt) {
@@ -301,7 +312,7 @@ package struct Buddy<Memory: SharedMemory> {
   // Relaxed: whoever listed the block was the worker before, or had split it off the one that is being merged, and so has
   // released what there is to acquire already.
   /// Takes a block that is free and listed, and leaves its node linked; nil when it is not free.
-  private func claim(_ order: Int, _ index: Int) -> UInt? {
+  func claim(_ order: Int, _ index: Int) -> UInt? {
     let word = word(order, index)
     var state = Memory.load(word)
     while state & State.free != 0 {
@@ -313,7 +324,7 @@ package struct Buddy<Memory: SharedMemory> {
   }
 
   /// Lists a block that the caller owns.
-  private func makeFree(_ block: Block, stamp: UInt) {
+  func makeFree(_ block: Block, stamp: UInt) {
     let number = tables.number(order: block.order, index: block.index)
     let word = tables.word(number)
     var desired = State.free | State.linked | stamp &<< State.stampShift
@@ -330,7 +341,7 @@ package struct Buddy<Memory: SharedMemory> {
   /// Units of free blocks that may hold memory.
   package var dirtyUnits: Int { Int(bitPattern: Memory.load(tables.dirtyUnits)) }
 
-  private func countDirty(_ block: Block, _ sign: Int) {
+  func countDirty(_ block: Block, _ sign: Int) {
     Memory.add(UInt(bitPattern: sign &<< block.order), to: tables.dirtyUnits, .relaxed)
   }
 

@@ -175,11 +175,11 @@ package struct Region<Memory: SharedMemory> {
     setLastOrder(order, at: block)
   }
 
-  /// Says that a live medium block is of a smaller order from now on; false, and no change, when none of `order` is live there. The
-  /// caller owns what it loses.
-  package func shrink(order: Int, to smaller: Int, at block: BlockBase) -> Bool {
-    guard exchangeTag(Tag.free(order: order).live, for: Tag.free(order: smaller).live, at: block) else { return false }
-    setLastOrder(smaller, at: block)
+  /// Says that a live medium block is of another order from now on; false, and no change, when none of `order` is live there. The
+  /// caller owns what it gains or loses.
+  package func resize(order: Int, to wanted: Int, at block: BlockBase) -> Bool {
+    guard exchangeTag(Tag.free(order: order).live, for: Tag.free(order: wanted).live, at: block) else { return false }
+    setLastOrder(wanted, at: block)
     return true
   }
 
@@ -212,11 +212,16 @@ package struct Region<Memory: SharedMemory> {
   package func purge(pages: Range<Int>) -> Bool {
     let start = UnsafeMutableRawPointer(bitPattern: address(ofPage: pages.lowerBound)).unsafelyUnwrapped
     guard Memory.purge(start, pages.count * RegionLayout.pageBytes) else { return false }
-    purgeTags(of: pages)
+    purgeTags(ofPages: pages)
     return true
   }
 
-  private func purgeTags(of pages: Range<Int>) {
+  /// Drops the tags of units that have no owner but the caller, none of which says live.
+  package func purgeTags(ofUnits first: Int, _ count: Int) {
+    purgeTags(ofPages: (first * RegionLayout.pagesPerUnit)..<((first + count) * RegionLayout.pagesPerUnit))
+  }
+
+  private func purgeTags(ofPages pages: Range<Int>) {
     let bytesPerPage = RegionLayout.pageBytes / RegionLayout.granuleBytes
     // Where the system's pages are larger than the tags of one of ours, only whole ones can go.
     let page = System.pageBytes

@@ -25,7 +25,27 @@ extension Check {
         }
       }
     }
+    grown(context, "locked", isCarried: false) { block, size in mlock(block, min(size / 2, 8 * System.pageBytes)) }
     ontoTouchedPages(context)
+    copied(context)
+  }
+
+  // Mappings are few: what goes far up is copied. So is all where the system counts what may be written.
+  private static func copied(_ context: CheckContext) {
+    for (skipped, isStrict, isCarried) in [(127, false, true), (128, false, false), (0, true, false)] {
+      let switches = OwnHeap.switches(region: isStrict ? 64 * mebibyte : 66 << 30) { $0.strict = isStrict }
+      let made = OwnHeap.with(switches) { heap in
+        guard heap.region.bytes == switches.region else { return context.note("no region of 66 GiB") }
+        for _ in 0..<skipped where heap.allocate(512 * mebibyte) == nil { context.find("no memory") }
+        guard let block = heap.allocate(4 * mebibyte), heap.allocate(4 * mebibyte) != nil else { return context.find("no memory") }
+        memset(block, 1, 4 * mebibyte)
+        guard case .done = heap.reallocate(UserPointer(block), Request(size: 8 * mebibyte), site: .unknown) else { return context.find("no memory") }
+        let isLeft = ResidentPages(block, 4 * mebibyte).present > 0
+        context.require(isLeft != isCarried, "behind \(skipped) blocks\(isStrict ? ", strict" : ""): \(isLeft ? "copied" : "carried")")
+        context.count(1)
+      }
+      context.require(made, "no heap")
+    }
   }
 
   private static func systemCarries() -> Bool {
@@ -39,7 +59,8 @@ extension Check {
     _ context: CheckContext, _ name: String, isCarried: Bool?, before: @escaping @Sendable (UnsafeMutableRawPointer, Int) -> Void
   ) {
     let made = OwnHeap.with(OwnHeap.switches(region: 128 * mebibyte)) { heap in
-      guard var block = heap.allocate(4 * mebibyte) else { return context.find("no memory") }
+      // Where what lies behind the first is another's, no later one begins a larger block either.
+      guard var block = heap.allocate(4 * mebibyte), let behind = heap.allocate(4 * mebibyte) else { return context.find("no memory") }
       Pattern.fill(block, 0..<(4 * mebibyte), seed: 4)
       for size in [8 * mebibyte, 16 * mebibyte, 32 * mebibyte] {
         before(block, size)
@@ -53,6 +74,8 @@ extension Check {
         context.require(changed == nil && block != old, "\(name): grown to \(size) bytes, byte \(changed ?? 0) has changed")
         let left = ResidentPages(old, size / 2).present
         let dirty = heap.buddy.dirtyUnits
+        let tags = ResidentPages(heap.region.tags + heap.region.unit(of: UInt(bitPattern: old)) * RegionLayout.unitBytes / 16, size / 32).present
+        context.require(isCarried != true || tags == 0, "\(name): grown to \(size) bytes, a block leaves \(tags) pages of tags behind")
         context.require(isCarried != true || left == 0, "\(name): grown to \(size) bytes, a block leaves \(left) pages behind")
         context.require(isCarried != true || dirty == 0, "\(name): grown to \(size) bytes, \(dirty) free units are said to hold memory")
         requireZeroed(context, heap, size / 2, at: old, "\(name): grown to \(size) bytes")
@@ -60,6 +83,7 @@ extension Check {
         context.count(1)
       }
       heap.free(block)
+      heap.free(behind)
       context.require(heap.statistics().total.liveBlocks == 0 && heap.checkInvariants(), "\(name): the heap's records do not agree")
     }
     context.require(made, "no heap")
@@ -79,7 +103,9 @@ extension Check {
   // To pages that are there, contents are copied: the old ones stay to be used again, as the new ones were.
   private static func ontoTouchedPages(_ context: CheckContext) {
     let made = OwnHeap.with(OwnHeap.switches(region: 64 * mebibyte)) { heap in
-      guard let block = heap.allocate(4 * mebibyte), let used = heap.allocate(8 * mebibyte) else { return context.find("no memory") }
+      guard let block = heap.allocate(4 * mebibyte), heap.allocate(4 * mebibyte) != nil, let used = heap.allocate(8 * mebibyte) else {
+        return context.find("no memory")
+      }
       Pattern.fill(block, 0..<(4 * mebibyte), seed: 1)
       Pattern.fill(used, 0..<(8 * mebibyte), seed: 2)
       heap.free(used)
@@ -95,14 +121,83 @@ extension Check {
     context.require(made, "no heap")
   }
 
+  static let growingInPlace = Check(
+    "growing-in-place", "a medium block takes what is free behind it, touched or not, and leaves a neighbour's alone; refused where that is to be made writable"
+  ) { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 64 * mebibyte)) { heap in
+      guard let block = heap.allocate(2 * mebibyte) else { return context.find("no memory") }
+      Pattern.fill(block, 0..<mebibyte, seed: 6)
+      // Untouched, touched and in its lists, and freed last of its order.
+      for (size, isSame) in [(4, true), (32, true), (8, true), (32, true), (16, true), (3, true), (64, true), (128, false)] {
+        let calls = SystemFaults.callCount
+        let outcome = heap.reallocate(UserPointer(block), Request(size: size * mebibyte), site: .unknown)
+        let taken = SystemFaults.callCount - calls
+        guard isSame else {
+          if case .outOfMemory = outcome { continue }
+          return context.find("a block grows beyond the region")
+        }
+        guard case .done(let same) = outcome else { return context.find("no \(size) MiB") }
+        context.require(same.raw == block && taken == 0, "a block made \(size) MiB moves, or takes \(taken) calls")
+        context.require(Pattern.firstDifference(block, 0..<mebibyte, seed: 6) == nil, "a block made \(size) MiB has changed")
+        memset(block + mebibyte, 1, heap.usableSize(same) - mebibyte)
+        let figures = heap.statistics().medium
+        context.require(figures.liveBlocks == 1 && figures.liveBytes == heap.usableSize(same), "\(figures) of a block of \(size) MiB")
+        context.require(heap.checkInvariants(), "a block made \(size) MiB: the heap's records do not agree")
+        context.count(1)
+      }
+      context.require(heap.buddy.dirtyUnits == 0, "\(heap.buddy.dirtyUnits) units are free and touched beside a block that has all that were")
+      for size in [16, 4, 2] { _ = heap.reallocate(UserPointer(block), Request(size: size * mebibyte), site: .unknown) }
+      besideNeighbour(context, heap, block)
+    }
+    context.require(made, "no heap")
+    refusedBehind(context)
+  }
+
+  private static func besideNeighbour(_ context: CheckContext, _ heap: Heap<HardwareMemory>, _ block: UnsafeMutableRawPointer) {
+    guard let behind = heap.allocate(2 * mebibyte), heap.allocate(4 * mebibyte) != nil else { return context.find("no memory") }
+    context.require(behind == block + 2 * mebibyte, "a block's neighbour is elsewhere")
+    heap.free(behind)
+    Pattern.fill(block + 4 * mebibyte, 0..<(4 * mebibyte), seed: 7)
+    guard case .done(let moved) = heap.reallocate(UserPointer(block), Request(size: 8 * mebibyte), site: .unknown) else {
+      return context.find("no memory")
+    }
+    context.require(moved.raw != block, "a block grows into its neighbour")
+    context.require(Pattern.firstDifference(block + 4 * mebibyte, 0..<(4 * mebibyte), seed: 7) == nil, "a neighbour has changed")
+    context.require(heap.allocate(2 * mebibyte) != nil && heap.checkInvariants(), "what was nearly joined is lost")
+  }
+
+  private static func refusedBehind(_ context: CheckContext) {
+    let made = OwnHeap.with(OwnHeap.switches(region: 64 * mebibyte) { $0.strict = true }) { heap in
+      guard let block = heap.allocate(2 * mebibyte) else { return context.find("no memory") }
+      SystemFaults.fail(call: 1, onwards: true)
+      let outcome = heap.reallocate(UserPointer(block), Request(size: 8 * mebibyte), site: .unknown)
+      SystemFaults.lift()
+      guard case .outOfMemory = outcome else { return context.find("a block grows where nothing may be written") }
+      context.require(heap.usableSize(UserPointer(block)) == 2 * mebibyte && heap.checkInvariants(), "a block that could not grow has")
+      guard case .done(let same) = heap.reallocate(UserPointer(block), Request(size: 8 * mebibyte), site: .unknown) else {
+        return context.find("what was refused is lost")
+      }
+      context.require(same.raw == block, "a block moves that could grow")
+      memset(block, 1, 8 * mebibyte)
+      context.count(1)
+    }
+    context.require(made, "no heap")
+  }
+
   static let shrinking = Check(
     "shrinking", "a medium block or a mapping that shrinks stays where it is, and what it loses is there for others"
   ) { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 64 * mebibyte)) { heap in
-      for (size, smaller) in [(16, 8), (16, 2), (32, 5), (8, 7), (4, 3)] {
+      for (size, smaller) in [(16, 8), (16, 4), (32, 7), (8, 7), (8, 2), (4, 3)] {
         shrunk(context, heap, size * mebibyte, smaller * mebibyte)
         heap.buddy.purge(all: true)
         context.count(1)
+      }
+      if let block = heap.allocate(32 * mebibyte) {
+        let outcome = heap.reallocate(UserPointer(block), Request(size: 4 * mebibyte), site: .unknown)
+        guard case .done(let moved) = outcome else { return context.find("no memory") }
+        context.require(moved.raw != block, "an eighth of a block keeps its place")
+        heap.free(moved.raw!)
       }
       shrunkMapping(context, heap)
     }
@@ -151,6 +246,12 @@ extension Check {
       if !isSame { heap.free(moved.raw!) }
       context.count(1)
     }
+    let aligned = heap.allocate(Request(size: 200_000, alignment: 128 << 10), site: .unknown)
+    let calls = SystemFaults.callCount
+    let outcome = aligned.map { heap.reallocate($0, Request(size: 100_000, alignment: 128 << 10), site: .unknown) }
+    guard case .done(let kept) = outcome else { return context.find("no memory") }
+    context.require(kept.raw == aligned?.raw && SystemFaults.callCount == calls + 1, "a small mapping that shrinks moves")
+    heap.free(kept.raw!)
     context.require(heap.statistics().total.liveBlocks == 0 && heap.checkInvariants(), "the heap's records do not agree")
   }
 }

@@ -71,6 +71,9 @@ extension Check {
       context.require(!System.carry(memory + 2, page, to: memory), "what is no page is carried")
       context.count(1)
     }
+    guard mlock(memory, 4 * page) == 0 else { return context.note("no page may be locked") }
+    context.require(!System.carry(memory, 4 * page, to: memory + 8 * page), "locked pages are carried")
+    munlock(memory, 4 * page)
   }
 
   private static func refusals(_ context: CheckContext) {

@@ -97,6 +97,78 @@ extension Model {
       buddy({ state in for thread in [1, 2, 0, 0] { try state.take(thread, order: 0) } },
         [.giveBack(1)], [.giveBack(2)], [.take(3, order: 0), .take(3, order: 0)])
     },
+    Model("buddy-hot-larger", "buddy: what was freed last is split before a listed block that is larger, and after one that is not", threads: 1) {
+      buddy(units: 16, delay: 1000, { state in
+        try state.take(1, order: 2)
+        try state.take(2, order: 1)
+        try state.giveBack(1)
+        state.wait(milliseconds: 2000)
+      }, [
+        .take(1, order: 0), .take(1, order: 0), .take(1, order: 0),
+        Action("look") { state in
+          let units = state.runs[1].map(\.firstUnit)
+          try require(units == [6, 7, 0], "units \(units) are taken")
+          state.buddy.purge(all: false)
+          try require(state.buddy.dirtyUnits == 0, "what is left of an old block is young")
+        },
+      ])
+    },
+    Model("buddy-grow", "buddy: what lies behind a block is joined to it, or goes to another thread", threads: 2) {
+      buddy({ state in try state.take(1, order: 0) }, [.grow(1, to: 1), .giveBack(1)], [.take(2, order: 0, required: true), .giveBack(2)])
+    },
+    Model("buddy-grow-hot", "buddy: a block takes what was freed last behind it, unless its owner has it again", threads: 2) {
+      buddy({ state in for thread in [1, 2, 3, 3] { try state.take(thread, order: 0) } }, [.grow(1, to: 1), .giveBack(1)],
+        [.giveBack(2), .take(2, order: 0)])
+    },
+    Model("buddy-grow-last-look", "buddy: memory that was nearly joined to a block is found, not taken for exhausted", threads: 2) {
+      buddy({ state in
+        for thread in [1, 2, 3, 3] { try state.take(thread, order: 0) }
+        try state.giveBack(2)
+        _ = state.buddy.checkInvariants()
+      }, [.grow(1, to: 2)], [.takeLastResort(2)])
+    },
+    Model("buddy-grow-alone", "buddy: a block grows as far as what lies behind it is free, by blocks of all kinds", threads: 1) {
+      buddy(units: 8, { state in
+        for thread in [1, 2, 3, 3] { try state.take(thread, order: 0) }
+        for _ in 0..<2 { try state.giveBack(3) }
+        try state.giveBack(2)
+        try state.take(2, order: 2, required: true)
+      }, [
+        .grow(1, to: 3),
+        Action("look") { state in
+          try require(state.runs[1].last?.order == 0 && state.buddy.dirtyUnits == 3, "a block is joined to another's")
+        },
+        .grow(1, to: 2, required: true),
+        Action("look again") { state in try require(state.buddy.dirtyUnits == 0, "what was joined to a block still counts as free") },
+        .giveBack(2), .grow(1, to: 3, required: true),
+      ])
+    },
+    Model("buddy-grow-queued", "buddy: what waits to be merged is joined to the block before it, and what was freed last elsewhere stays at hand", threads: 1) {
+      buddy({ state in
+        for thread in [1, 2, 3, 3] { try state.take(thread, order: 0) }
+        try state.giveBack(2)
+        try state.giveBack(3)
+      }, [
+        .grow(1, to: 1, required: true),
+        Action("look") { state in
+          try require(SteppingMemory.load(state.buddy.tables.hot(order: 0)) != 0, "what was freed last has left its slot")
+        },
+      ])
+    },
+    Model("buddy-grow-merge", "buddy: of two that merge and one that makes its block grow one is at work at a time", threads: 2, bound: 2) {
+      buddy({ state in for thread in [1, 2, 3, 3] { try state.take(thread, order: 0) } },
+        [.grow(1, to: 1), .giveBack(1), .purge(all: true)], [.giveBack(2), .purge(all: true)])
+    },
+    Model("buddy-grow-aligned", "buddy: a block grows only where one of the larger order begins", threads: 1) {
+      buddy(units: 8, { state in
+        for thread in [3, 1, 2, 3] { try state.take(thread, order: 1) }
+        try state.giveBack(2)
+        _ = state.buddy.checkInvariants()
+      }, [
+        .grow(1, to: 2),
+        Action("look") { state in try require(state.runs[1].last?.order == 1, "a block is joined to what lies behind its pair") },
+      ])
+    },
     Model("buddy-split-last", "buddy: what another thread is about to split is waited for", threads: 2) {
       // Two of three units are left in one block.
       buddy({ state in try state.take(3, order: 0) }, [.take(1, order: 0, required: true)],

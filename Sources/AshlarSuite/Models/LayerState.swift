@@ -69,6 +69,13 @@ final class LayerState: Layers<SteppingMemory> {
     runs[thread].append(block)
   }
 
+  func grow(_ thread: Int, to order: Int, required: Bool) throws {
+    guard let block = runs[thread].last else { return }
+    guard buddy.grow(block, to: order) else { return try require(!required, "nothing is joined to a block, though all behind it is free") }
+    runs[thread].removeLast()
+    try own(.init(order: order, index: block.index >> (order - block.order), isDirty: true), thread)
+  }
+
   func giveBack(_ thread: Int) throws {
     guard let block = runs[thread].popLast() else { return }
     for unit in block.units { try require(word(unit: unit)[0] == UInt(thread), "a block changed under its owner's hands") }
@@ -149,6 +156,9 @@ extension Action where State == LayerState {
   }
   static func takeLastResort(_ thread: Int) -> Action {
     Action("take order 0, as a last resort") { try $0.takeLastResort(thread) }
+  }
+  static func grow(_ thread: Int, to order: Int, required: Bool = false) -> Action {
+    Action("grow to order \(order)") { try $0.grow(thread, to: order, required: required) }
   }
   static func giveBack(_ thread: Int) -> Action { Action("give back") { try $0.giveBack(thread) } }
   static func giveOneBackTwice(_ thread: Int, _ sizeClass: SizeClass) -> Action {
