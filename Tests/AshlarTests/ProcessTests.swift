@@ -70,6 +70,8 @@ import Testing
       "ashlar:   3 small blocks, 300 bytes, from Some/File.swift:12",
       "ashlar:   1 medium block, 5242880 bytes, from Some/File.swift:13",
     ]))
+    let free = lines.filter { $0.hasPrefix("ashlar: free: ") }
+    #expect(free.count == 1 && free.first?.contains(/free: \d+ bytes in caches, \d+ in global stacks, \d+ in slabs, \d+ in pages, \d+ in units$/) == true)
   }
 
   @Test func `the tracker knows C calls by their return address`() async {

@@ -240,7 +240,7 @@ public func ashlarGuard(_ canaries: UInt32, _ pages: UInt32) {
   ProcessHeap.shared?.setGuards(canaries: Int(canaries), pages: Int(pages))
 }
 
-/// Prints the counters of each level and class in use to standard error.
+/// Prints the counters of each level and class in use, and where free memory waits, to standard error.
 @c(ashlar_print_statistics)
 public func ashlarPrintStatistics() { ProcessHeap.shared?.printStatistics() }
 

@@ -8,7 +8,10 @@
 /// Most threads use few classes: the slots of a bin that never had a block are *untouched*, and so is their memory. The top is then
 /// behind the slots of all bins, at a copy of the bottom (the *spare bottom*), where a bin is empty and has no room at once.
 ///
-/// Its owner's alone; others read the count, and slots for a report.
+/// Its *allowance*, the blocks that it may hold, is small at first and doubles each time that it runs empty after it overflowed (*slow
+/// start*, as in TCMalloc): what a thread frees and does not ask for again stays at hand for others.
+///
+/// Its owner's alone; others read the count, and slots for a report, and open and close it to the hot path.
 package struct Bin<Memory: SharedMemory> {
   package let address: UnsafeMutableRawPointer
 
@@ -24,6 +27,8 @@ package struct Bin<Memory: SharedMemory> {
     static var slots: Int { 32 }
     static var capacity: Int { 40 }
     static var bottomTag: Int { 48 }
+    // The bottom is a byte.
+    static var overflowed: Int { 49 }
     static var seen: Int { 56 }
   }
 
@@ -59,31 +64,71 @@ package struct Bin<Memory: SharedMemory> {
     }
   }
 
-  /// Blocks that it may hold. Set before the cache has its first owner, and never changed.
+  /// Blocks that it has slots for. Set before the cache has its first owner, and never changed.
   package private(set) var capacity: UInt {
     get { PlainPointer<Memory, UInt>(address + Offset.capacity)[0] }
     nonmutating set { PlainPointer<Memory, UInt>(address + Offset.capacity)[0] = newValue }
   }
 
-  package var isFull: Bool { count >= capacity }
-
-  // Where the slots end that the hot path may put blocks in: 0 while it is closed.
+  // Where the slots end that the hot path may put blocks in. While it is closed, how many those are: less than any address. In one word, as
+  // any thread may close it while its owner changes their number.
   @inline(__always)
   private var limit: SharedWord { word(Offset.limit) }
 
-  /// Whether the hot path may use it.
-  @inline(__always)
-  package var isOpen: Bool { Memory.load(limit) != 0 }
+  private func isOpen(_ limit: UInt) -> Bool { limit > capacity }
 
-  package func setOpen(_ open: Bool) { Memory.store(open ? addressOfSlot(capacity) : 0, to: limit) }
+  private func allowance(_ limit: UInt) -> UInt { isOpen(limit) ? (limit &- addressOfSlot(0)) / Self.slotBytes : limit }
+
+  private func change(allowance: UInt? = nil, open: Bool? = nil) {
+    var seen = Memory.load(limit)
+    while true {
+      let slots = allowance ?? self.allowance(seen)
+      let changed = open ?? isOpen(seen) ? addressOfSlot(slots) : slots
+      let found = Memory.compareExchange(limit, expected: seen, desired: changed, .relaxed)
+      if found == seen { return }
+      seen = found
+    }
+  }
+
+  /// Whether the hot path may use it.
+  package var isOpen: Bool { isOpen(Memory.load(limit)) }
+
+  package func setOpen(_ open: Bool) { change(open: open) }
+
+  // MARK: Allowance
+
+  /// Blocks that it may hold for now: of larger ones few at first, and at most its capacity. Its owner's to change.
+  package var allowance: UInt { allowance(Memory.load(limit)) }
+
+  package var isFull: Bool { count >= allowance }
+
+  private var overflowed: SharedByte { SharedByte((address + Offset.overflowed).assumingMemoryBound(to: UInt8.self)) }
+
+  /// Says that blocks have to leave it because it is full.
+  package func noteOverflow() { Memory.store(1, to: overflowed) }
+
+  /// Says that it ran empty: if some had to leave it, twice as many blocks may stay from now on.
+  package func noteEmpty() {
+    guard Memory.load(overflowed) != 0 else { return }
+    Memory.store(0, to: overflowed)
+    change(allowance: min(2 &* allowance, capacity))
+  }
+
+  /// Allows as many blocks as at first.
+  package func resetAllowance(_ sizeClass: SizeClass) {
+    let first = min(UInt(sizeClass.firstAllowance), capacity)
+    if allowance != first { change(allowance: first) }
+    Memory.store(0, to: overflowed)
+  }
 
   /// Sets up an empty bin in zeroed memory, and leaves its slots untouched.
   /// - Parameters:
   ///   - slots: behind one for the bottom.
   ///   - spareBottom: behind all slots of all bins.
-  package func lay(slots: SharedWord, capacity: UInt, spareBottom: SharedWord) {
+  package func lay(_ sizeClass: SizeClass, slots: SharedWord, capacity: UInt, spareBottom: SharedWord) {
     self.slots = slots
     self.capacity = capacity
+    resetAllowance(sizeClass)
     arm(turn: Self.longestTurn)
     Memory.store(bottomTag.value, to: spareBottom)
     Memory.store(UInt(bitPattern: spareBottom.address) &+ Self.slotBytes, to: top)

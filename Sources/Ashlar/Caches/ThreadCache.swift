@@ -83,7 +83,7 @@ package struct ThreadCache<Memory: SharedMemory> {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       bin(sizeClass).lay(
-        slots: SharedWord(slots + 1), capacity: UInt(capacity(sizeClass)), spareBottom: SharedWord(spareBottoms + index))
+        sizeClass, slots: SharedWord(slots + 1), capacity: UInt(capacity(sizeClass)), spareBottom: SharedWord(spareBottoms + index))
       slots += BinLayout.slots(of: sizeClass)
     }
     for granules in 0...(Self.routedSize / 16) {

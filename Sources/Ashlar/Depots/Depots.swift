@@ -1,8 +1,9 @@
 /// The global stacks: one of full magazines for each size class, and one of empty magazines for all.
 ///
 /// A class keeps up to a limit of its own, and above it what is left of a *surplus* that all share, so that a burst of one class
-/// stays at hand. What a class turns out not to need goes home in time: its *working set* is what it keeps (Bonwick and
-/// Adams, Magazines and Vmem, 2001).
+/// stays at hand; but no more than its *allowance*, which is small at first and doubles each time that it runs out of blocks after
+/// some had to be turned away (*slow start*, as the free lists of TCMalloc's threads have it). What a class turns out not to need goes
+/// home in time, and with it as much of the allowance: its *working set* is what it keeps (Bonwick and Adams, Magazines and Vmem, 2001).
 ///
 /// Lock-free but for making new magazines. Any number of threads may call.
 package struct Depots<Memory: SharedMemory> {
@@ -29,6 +30,7 @@ package struct Depots<Memory: SharedMemory> {
       let sizeClass = SizeClass(index: index)
       let limit = max(limitBytes, 2 * sizeClass.batch * sizeClass.size)
       Memory.store(UInt(bitPattern: limit), to: word(index, 2))
+      setAllowance(firstAllowance(sizeClass), sizeClass)
     }
   }
 
@@ -61,6 +63,36 @@ package struct Depots<Memory: SharedMemory> {
   // Set up once: each look at it would cost a division.
   package func limit(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(word(sizeClass.index, 2))) }
 
+  // MARK: Allowance
+
+  // Twice the bytes, and one more when blocks were turned away since they were last changed. Of two threads that change it at once one
+  // may be in vain: it is a guess at what comes.
+  private func allowanceWord(_ sizeClass: SizeClass) -> SharedWord { word(sizeClass.index, 3) }
+
+  /// Bytes of blocks that a class may keep for now: 32 KiB or a block at first, the limit and the surplus at most.
+  package func allowance(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(allowanceWord(sizeClass)) / 2) }
+
+  private func setAllowance(_ bytes: Int, _ sizeClass: SizeClass) {
+    let allowed = max(firstAllowance(sizeClass), min(bytes, limit(sizeClass) + surplusLimitBytes))
+    Memory.store(UInt(bitPattern: 2 * allowed), to: allowanceWord(sizeClass))
+  }
+
+  private func firstAllowance(_ sizeClass: SizeClass) -> Int { min(max(32 << 10, sizeClass.size), limit(sizeClass)) }
+
+  /// Whether so many blocks may come. Where they may not they are turned away.
+  package func admits(_ coming: Int, _ sizeClass: SizeClass) -> Bool {
+    if hasRoom(coming, sizeClass) { return true }
+    let word = Memory.load(allowanceWord(sizeClass))
+    if word & 1 == 0 { Memory.store(word | 1, to: allowanceWord(sizeClass)) }
+    return false
+  }
+
+  private func noteEmpty(_ sizeClass: SizeClass) {
+    if Memory.load(allowanceWord(sizeClass)) & 1 != 0 { setAllowance(2 * allowance(sizeClass), sizeClass) }
+  }
+
+  // MARK: Room
+
   private func excess(_ blocks: Int, _ sizeClass: SizeClass) -> Int { max(blocks * sizeClass.size - limit(sizeClass), 0) }
 
   // Every change is one addition, and the surplus changes by what that addition made of it: the sum is exact in the end.
@@ -75,6 +107,7 @@ package struct Depots<Memory: SharedMemory> {
   /// Whether so many blocks may come. Threads that ask at the same moment may each put theirs.
   package func hasRoom(_ coming: Int, _ sizeClass: SizeClass) -> Bool {
     let count = blockCount(sizeClass)
+    guard (count + coming) * sizeClass.size <= allowance(sizeClass) else { return false }
     let grown = excess(count + coming, sizeClass) - excess(count, sizeClass)
     return grown == 0 || surplusBytes + grown <= surplusLimitBytes
   }
@@ -88,8 +121,15 @@ package struct Depots<Memory: SharedMemory> {
     return full(sizeClass).push(magazine.address)
   }
 
-  /// Takes the full magazine put last, which the caller then owns; nil when there is none.
+  /// Takes the full magazine put last, which the caller then owns; nil when there is none, and if blocks were turned away the class is
+  /// allowed more from then on.
   package func take(_ sizeClass: SizeClass) -> Magazine<Memory>? {
+    let magazine = pop(sizeClass)
+    if magazine == nil { noteEmpty(sizeClass) }
+    return magazine
+  }
+
+  private func pop(_ sizeClass: SizeClass) -> Magazine<Memory>? {
     guard let node = full(sizeClass).pop() else { return nil }
     let magazine = Magazine<Memory>(node)
     let left = UInt(bitPattern: count(-magazine.count, sizeClass))
@@ -116,7 +156,7 @@ package struct Depots<Memory: SharedMemory> {
   package func drain(_ sizeClass: SizeClass, _ limit: Int = .max, since: UInt? = nil, into slabs: SlabClasses<Memory>) -> TagAddress? {
     var twice: TagAddress?
     var left = limit
-    while left > 0, let magazine = take(sizeClass) {
+    while left > 0, let magazine = pop(sizeClass) {
       left -= magazine.count
       twice = slabs.giveBack(sizeClass, magazine.count, since: since) { magazine[$0] } ?? twice
       discard(magazine)
@@ -127,7 +167,9 @@ package struct Depots<Memory: SharedMemory> {
   /// Sends home what a class has not needed since the last look, at that tick: as many blocks as always lay here. Answers one that was
   /// freed twice unseen, if there is one.
   package func drainIdle(_ sizeClass: SizeClass, since: UInt, into slabs: SlabClasses<Memory>) -> TagAddress? {
-    let twice = drain(sizeClass, Int(bitPattern: Memory.load(fewest(sizeClass))), since: since, into: slabs)
+    let idle = Int(bitPattern: Memory.load(fewest(sizeClass)))
+    let twice = drain(sizeClass, idle, since: since, into: slabs)
+    if idle > 0 { setAllowance(allowance(sizeClass) - idle * sizeClass.size, sizeClass) }
     Memory.store(Memory.load(blocks(sizeClass)), to: fewest(sizeClass))
     return twice
   }

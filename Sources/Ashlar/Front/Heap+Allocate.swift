@@ -145,6 +145,7 @@ extension Heap {
   }
 
   private func refill(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass) {
+    bin.noteEmpty()
     // All bins of a class have one capacity, and no magazine holds more than a bin does.
     if let magazine = depots.take(sizeClass) {
       bin.fill(magazine.count, from: magazine.slots)
@@ -158,7 +159,7 @@ extension Heap {
   }
 
   /// Blocks that an empty bin takes from the slabs at once.
-  func stretch(of bin: Bin<Memory>, _ sizeClass: SizeClass) -> Int { min(sizeClass.stretch, Int(bin.capacity)) }
+  func stretch(of bin: Bin<Memory>, _ sizeClass: SizeClass) -> Int { min(sizeClass.stretch, Int(bin.allowance)) }
 
   // Neighbours are handed out lowest address first, as processors expect them to be touched; those shorter than a line highest first, as
   // the lowest may have come home alone, from between blocks of other threads.

@@ -43,15 +43,20 @@ extension Heap {
       return
     }
     // Again if need be: a flush may report, and the handler may have freed what fills the bin.
-    while bin.isFull { flush(bin, of: cache, sizeClass, Int(bin.capacity + 1) / 2) }
+    while bin.isFull { overflow(bin, of: cache, sizeClass) }
     bin.append(tag)
+  }
+
+  private func overflow(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass) {
+    bin.noteOverflow()
+    flush(bin, of: cache, sizeClass, Int(bin.allowance + 1) / 2)
   }
 
   /// Moves up to `count` blocks, a magazine at most, that have been in the bin longest to the class's global stack, or home.
   func flush(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when it brings at least half of what an empty bin would take from the slabs.
-    if leaving * 2 >= stretch(of: bin, sizeClass), !carriesLoans(bin, sizeClass, leaving), depots.hasRoom(leaving, sizeClass),
+    if leaving * 2 >= stretch(of: bin, sizeClass), !carriesLoans(bin, sizeClass, leaving), depots.admits(leaving, sizeClass),
       let magazine = cache.takeEmpty(from: depots)
     {
       magazine.fill(leaving, from: bin.slots)
@@ -96,7 +101,9 @@ extension Heap {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       let bin = cache.bin(sizeClass)
-      if bin.wasIdle(), bin.count > 0 { sendHome(bin, sizeClass, Int(bin.count), since: since) }
+      guard bin.wasIdle() else { continue }
+      bin.resetAllowance(sizeClass)
+      if bin.count > 0 { sendHome(bin, sizeClass, Int(bin.count), since: since) }
     }
   }
 

@@ -38,10 +38,29 @@ extension Heap {
     Statistics.Figures(allocations: counts.allocations, liveBlocks: counts.liveBlocks, liveBytes: counts.liveBytes)
   }
 
-  /// A line a level, and a line for each class in use, on standard error.
+  /// Memory that is free and still resident. O(size classes × threads).
+  package func freeMemory() -> FreeMemory {
+    var free = FreeMemory()
+    for index in 0..<SizeClass.count {
+      let sizeClass = SizeClass(index: index)
+      registry.visit { cache in
+        free.caches += Int(cache.bin(sizeClass).count) * sizeClass.size
+        return true
+      }
+      free.stacks += depots.blockCount(sizeClass) * sizeClass.size
+      // Fewer than none where a class has blocks on loan, which are others' slabs: the sum of all classes is right.
+      free.slabs += (slabs.blockCount(sizeClass) - slabs.takenCount(sizeClass)) * sizeClass.size
+    }
+    free.pages = pool.dirtyBytes
+    free.units = buddy.dirtyUnits * RegionLayout.unitBytes
+    return free
+  }
+
+  /// A line a level, one of free memory, and a line for each class in use, on standard error.
   package func printStatistics() {
     let all = statistics()
     for level in Level.allCases { Self.print(level.name, nil, Self.figures(of: level, in: all)) }
+    Self.print(freeMemory())
     for index in 0..<SizeClass.count {
       let figures = statistics(of: SizeClass(index: index))
       if figures.allocations > 0 { Self.print("class", SizeClass(index: index).size, figures) }
@@ -54,6 +73,22 @@ extension Heap {
     case .medium: all.medium
     case .large: all.large
     case .huge: all.huge
+    }
+  }
+
+  private static func print(_ free: FreeMemory) {
+    LineWriter.report { line in
+      line.append("ashlar: free: ")
+      line.append(free.caches)
+      line.append(" bytes in caches, ")
+      line.append(free.stacks)
+      line.append(" in global stacks, ")
+      line.append(free.slabs)
+      line.append(" in slabs, ")
+      line.append(free.pages)
+      line.append(" in pages, ")
+      line.append(free.units)
+      line.append(" in units")
     }
   }
 

@@ -27,6 +27,9 @@ extension SizeClass {
   /// About 1 MiB worth to 64 KiB, where blocks come and go by the thousand, and at most 128; one above.
   package var batch: Int { size <= 64 << 10 ? min((1 << 20) / size, Self.largestBatch) : 1 }
 
+  /// Blocks that a bin may hold before it is known how many its thread needs: 64 KiB worth of them, or one, and two magazines at most.
+  package var firstAllowance: Int { max(min((64 << 10) / size, 2 * batch), 1) }
+
   /// Blocks that an empty bin takes from the slabs at once: a word of the bitmap, and fewer of the larger ones, whose tags lie in a
   /// page each.
   package var stretch: Int { max(min((256 << 10) / size, 64, batch), 1) }

@@ -55,6 +55,9 @@ package struct SlabClasses<Memory: SharedMemory> {
     lock(sizeClass).withLock { Int(words(sizeClass)[Field.taken]) }
   }
 
+  /// Blocks of all slabs of a class.
+  package func blockCount(_ sizeClass: SizeClass) -> Int { lock(sizeClass).withLock { Int(words(sizeClass)[Field.blocks]) } }
+
   /// Takes up to `limit` blocks whose tags say free, and calls `body` with each, under the class's lock. Answers how
   /// many: fewer where the class would have to open a slab and may look for loans first, or when memory is out.
   package func take(_ sizeClass: SizeClass, _ limit: Int, _ body: (TagAddress) -> Void) -> Int {

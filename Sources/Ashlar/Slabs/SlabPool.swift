@@ -82,6 +82,9 @@ package struct SlabPool<Memory: SharedMemory> {
   /// Whether there are free pages that hold memory: so many here, or a unit in the medium level.
   package func holdsMemory(pages: Int) -> Bool { buddy.dirtyUnits > 0 || lock.withLock { dirtyPages >= pages } }
 
+  /// Bytes of free pages that hold memory.
+  package var dirtyBytes: Int { lock.withLock { dirtyPages * RegionLayout.pageBytes } }
+
   /// Takes the pages of a closed slab back.
   /// - Parameter since: the tick since which they have been of no use; now, unless the caller knows better.
   package func giveBack(_ slab: Slab<Memory>, order: Int, since: UInt? = nil) {

@@ -12,7 +12,7 @@ import CAshlar
 /// | `ASHLAR_DELAY`       | milliseconds that freed memory is kept, 0 to 1000000000   | 1000    |
 /// | `ASHLAR_HUGE_PAGES`  | 1: ask for huge pages for huge blocks, 0: don't           | 1       |
 /// | `ASHLAR_TRACK`       | 1: record where every block was allocated, report leaks at exit | 0 |
-/// | `ASHLAR_STATISTICS`  | 1: print the counters at exit                             | 0       |
+/// | `ASHLAR_STATISTICS`  | 1: print the counters, and where memory is free, at exit  | 0       |
 /// | `ASHLAR_GUARD`       | guard one block in so many with header and canary; 0: none, 1: all | 0 (1 under AddressSanitizer and memcheck) |
 /// | `ASHLAR_QUARANTINE`  | bytes of freed guarded blocks kept for checking, 0 to 1 TiB | 16 MiB |
 /// | `ASHLAR_STRICT`      | 1: make memory writable only when it is first handed out  | 1 where the system counts every writable page |

@@ -39,6 +39,44 @@ extension Check {
     context.require(pool.statistics().total.liveBlocks == before.total.liveBlocks, "blocks are left over")
   }
 
+  static let freeMemory = Check("free-memory", "where free memory waits: all that is resident is live, or in one of five places") { context in
+    let made = OwnHeap.with(OwnHeap.switches(region: 32 << 20)) { heap in
+      guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
+      HardwareMemory.cache = cache.address
+      // Sixteen blocks to a page, and as many to a bin.
+      let (size, sizeClass) = (4096, SizeClass(holding: 4096))
+      func expect(blocks: [Int] = [0, 0, 0], pages: Int = 0, units: Int = 0, _ when: String) {
+        let found = heap.freeMemory()
+        let figures = [found.caches, found.stacks, found.slabs, found.pages, found.units]
+        let expected = blocks.map { $0 * size } + [pages * RegionLayout.pageBytes, units << 20]
+        context.require(figures == expected && found.total == expected.reduce(0, +), "\(when): \(found), not \(expected)")
+        context.count(1)
+      }
+      expect("at first")
+      let blocks = (0..<100).compactMap { _ in heap.allocate(size) }.sorted()
+      guard blocks.count == 100 else { return context.find("no memory") }
+      expect(blocks: [12, 0, 0], "a hundred blocks, of seven pages")
+      // Every second one: four fill the bin, and eight at a time leave it, the first of them for the stack, which may keep as many.
+      for index in stride(from: 0, to: 100, by: 2) { heap.free(blocks[index]) }
+      expect(blocks: [14, 8, 40], "half of them freed")
+      for index in stride(from: 1, to: 99, by: 2) { heap.free(blocks[index]) }
+      heap.detach(cache)
+      _ = heap.depots.drain(sizeClass, into: heap.slabs)
+      expect(blocks: [0, 0, 15], pages: 6, "all but one of them freed, and home")
+      heap.free(blocks[99])
+      expect(units: 1, "all of them freed")
+      heap.trim()
+      expect("all given back")
+      let medium = [3 << 20, 2 << 20].compactMap { heap.allocate($0) }
+      expect("two medium blocks")
+      medium.forEach(heap.free)
+      expect(units: 6, "both freed")
+      heap.trim()
+      expect("both given back")
+    }
+    context.require(made, "no heap")
+  }
+
   static let tracker = Check("tracker", "recording switched on and off while threads allocate; every live block known") {
     context in
     let pool = PoolAllocator()

@@ -5,8 +5,8 @@ public enum Battery {
   public static let checks: [Check] = [
     .noHeap, .alignmentAlone, .alignmentTogether, .operations, .operationsInC, .boundaries, .fragmentation, .largeFragmentation,
     .threads, .handOver, .sharedLines, .forks, .threadChurn, .doubleFreeRace, .misuse, .misaligned, .guards, .quarantine,
-    .guardedBases, .guardedOperations, .badInput, .outOfMemory, .statistics, .tracker, .systemCalls,
-    .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .idleBins, .levels, .depotLimit, .idleDepots, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
+    .guardedBases, .guardedOperations, .badInput, .outOfMemory, .statistics, .freeMemory, .tracker, .systemCalls,
+    .systemCallsMedium, .memoryReturn, .purge, .idleCaches, .idleBins, .levels, .depotLimit, .idleDepots, .binAllowance, .depotAllowance, .metadata, .magazines, .topOrder, .addressSpace, .strict, .zeroed,
     .refusedUnmaps, .trackerRefused, .switches, .lineWriter, .reportText, .caches, .mappings, .guardChoice, .guardIntervals, .guardRecords,
     .systemAllocator, .buffers, .environment, .exitReports, .poolCap, .retention, .cInterface, .growth, .resizing, .carriedPages, .growingInPlace, .shrinking, .wrongSize, .guardPages,
     .guardSizes, .sampledCounts, .threadExit, .reportReentry,

@@ -117,16 +117,21 @@ extension Check {
   static let flushing = Check("flushing", "a bin that is emptied: what goes to the global stack, and what goes home") { context in
     for size in [64, 5000, 32 << 10, 128 << 10] {
       let sizeClass = SizeClass(holding: size)
-      let half = (sizeClass.stretch + 1) / 2
+      let half = (min(sizeClass.stretch, sizeClass.firstAllowance) + 1) / 2
       for count in Set([1, half - 1, half, sizeClass.batch, sizeClass.batch + 1]) where count > 0 {
         let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
           guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
           let bin = cache.bin(sizeClass)
           heap.fill(bin, count, sizeClass)
           heap.detach(cache)
-          // By whole batches, and the rest where it is at least half of what an empty bin would take from the slabs.
-          let rest = count % sizeClass.batch
-          let home = rest * 2 < sizeClass.stretch ? rest : 0
+          // By whole batches, and the rest where it is at least half of what an empty bin would take from the slabs, while the stack may keep it.
+          let (stretch, most) = (min(sizeClass.stretch, sizeClass.firstAllowance), heap.depots.allowance(sizeClass) / sizeClass.size)
+          var stacked = 0
+          for start in stride(from: 0, to: count, by: sizeClass.batch) {
+            let leaving = min(count - start, sizeClass.batch)
+            if leaving * 2 >= stretch, stacked + leaving <= most { stacked += leaving }
+          }
+          let home = count - stacked
           let kept = heap.depots.blockCount(sizeClass)
           context.require(kept == count - home, "\(count) blocks of \(size): \(kept) go to the global stack, not \(count - home)")
           context.require(heap.slabs.takenCount(sizeClass) == kept, "\(count) blocks of \(size): what is not home, and not there?")
@@ -151,8 +156,8 @@ extension Check {
           if let last { context.require(address == last + UInt(sizeClass.size), "block \(number) of \(size) is no neighbour of the one before") }
           last = address
           // The last stretch of a slab may be a short one.
-          let stretch = number / sizeClass.stretch * sizeClass.stretch
-          let left = min(stretch + sizeClass.stretch, sizeClass.slabBlocks) - number - 1
+          let stretch = min(sizeClass.stretch, sizeClass.firstAllowance)
+          let left = min((number / stretch + 1) * stretch, sizeClass.slabBlocks) - number - 1
           context.require(bin.count == left, "behind block \(number) of \(size) the bin holds \(bin.count), not \(left)")
         }
         context.count(1)

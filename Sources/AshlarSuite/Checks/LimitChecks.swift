@@ -34,10 +34,21 @@ extension Check {
     let pool = PoolAllocator()
     guard let heap = ProcessHeap.shared else { return context.find("no heap") }
     let (depots, slabs, switches) = (heap.depots, heap.slabs, heap.switches)
-    func keep(_ size: Int, outOf bytes: Int, _ least: Int, _ most: Int) {
-      let sizeClass = SizeClass(holding: size)
+    func use(_ size: Int, _ bytes: Int) {
       let blocks = (0..<(bytes / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
       blocks.forEach { pool.deallocate($0) }
+      context.count(blocks.count)
+    }
+    // What is turned away and missed is allowed the next time: each turn allows twice as much, unless a look comes between.
+    func allowMost(_ size: Int) {
+      let (sizeClass, binBytes) = (SizeClass(holding: size), 2 << 20)
+      func isAllowed() -> Bool { depots.allowance(sizeClass) == depots.limit(sizeClass) + switches.surplus }
+      for _ in 0..<100 where !isAllowed() { use(size, 2 * depots.allowance(sizeClass) + 2 * binBytes) }
+      context.require(isAllowed(), "class \(size): no more than \(depots.allowance(sizeClass)) bytes are allowed")
+    }
+    func keep(_ size: Int, outOf bytes: Int, _ least: Int, _ most: Int) {
+      let sizeClass = SizeClass(holding: size)
+      use(size, bytes)
       let kept = depots.blockCount(sizeClass) * size
       context.require(
         kept <= most && kept > least - sizeClass.batch * size, "class \(size): \(kept) bytes are kept, not \(least) to \(most)")
@@ -49,20 +60,20 @@ extension Check {
       let again = (0..<min(kept / size, 4 * sizeClass.batch)).compactMap { _ in pool.allocateIfPossible(size: size) }
       context.require(slabs.takenCount(sizeClass) <= taken, "class \(size): blocks are taken from home while others are here")
       again.forEach { pool.deallocate($0) }
-      context.count(blocks.count)
     }
     for sizeClass in (0..<SizeClass.count).map({ SizeClass(index: $0) }) {
       let own = max(switches.depot, 2 * sizeClass.batch * sizeClass.size)
       context.require(depots.limit(sizeClass) == own, "class \(sizeClass.size) may keep \(depots.limit(sizeClass)) bytes, not \(own)")
     }
     for size in [48, 64, 1024, 2048, 16 << 10, 112 << 10, 128 << 10, 1 << 20] {
+      let (own, other) = (max(switches.depot, 2 * SizeClass(holding: size).batch * size), size == 2048 ? 4096 : 2048)
+      allowMost(size)
+      allowMost(other)
       pool.trim()
-      let own = max(switches.depot, 2 * SizeClass(holding: size).batch * size)
       context.require(depots.surplusBytes == 0, "\(depots.surplusBytes) bytes too many are counted in empty stacks")
       keep(size, outOf: 12 << 20, 10 << 20, 12 << 20)
       keep(size, outOf: 48 << 20, own + switches.surplus, own + switches.surplus)
       // What one class has is not there for another.
-      let other = size == 2048 ? 4096 : 2048
       keep(other, outOf: 4 << 20, 1 << 20, switches.depot + SizeClass(holding: size).batch * size)
       context.require(depots.surplusBytes <= switches.surplus, "\(depots.surplusBytes) bytes are kept above the limits")
     }

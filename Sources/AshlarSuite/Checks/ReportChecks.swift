@@ -63,6 +63,7 @@ extension Check {
     expect([
       "ashlar: small: 4 allocations, 1 frees, 3 live, 1048704 bytes live", "ashlar: medium: 1 allocations, 0 frees, 1 live, 4194304 bytes live",
       "ashlar: large: 1 allocations, 0 frees, 1 live, \(large) bytes live", "ashlar: huge: 1 allocations, 0 frees, 1 live, \(huge) bytes live",
+      "ashlar: free: 0 bytes in caches, 0 in global stacks, 65408 in slabs, 0 in pages, 0 in units",
       "ashlar: class 64 B: 3 allocations, 1 frees, 2 live, 128 bytes live", "ashlar: class 1 MiB: 1 allocations, 0 frees, 1 live, 1048576 bytes live",
     ], "statistics", context) { heap.printStatistics() }
     blocks.dropFirst().forEach(heap.free)

@@ -252,6 +252,8 @@ extension Model {
         })
         .checking { try $0.requireSound() }
     },
+    Model("allowance-closed", "caches: a bin is closed while its owner changes what it may hold", threads: 2) { allowance(open: false) },
+    Model("allowance-opened", "caches: a bin is opened while its owner changes what it may hold", threads: 2) { allowance(open: true) },
     Model("idle-age", "caches and depots: what went home as it was idle is as old as the look before", threads: 1) {
       Scenario("heap") { HeapState(threads: 1) { $0.delay = 1000 } }
         .with(Action("free two blocks and three larger ones, and look at once, after a quarter of a second, and after a second") { state in
@@ -279,6 +281,30 @@ extension Model {
       }, [.giveBack(1)], [.giveBack(2)])
     },
   ]
+
+  private static func allowance(open: Bool) -> Scenario<HeapState> {
+    func bin(_ state: HeapState) -> Bin<SteppingMemory> { ThreadCache<SteppingMemory>(state.caches[0]).bin(HeapState.sizeClass) }
+    var scenario = Scenario("heap") { () -> HeapState in
+      let state = HeapState(threads: 1)
+      bin(state).setOpen(!open)
+      return state
+    }
+    scenario.shrinks = false
+    scenario.thread(Action("allow one block, then two") { state in
+      bin(state).resetAllowance(HeapState.sizeClass)
+      bin(state).noteOverflow()
+      bin(state).noteEmpty()
+    })
+    scenario.thread(Action(open ? "open" : "close") { bin($0).setOpen(open) })
+    return scenario.checking { state in
+      try require(bin(state).isOpen == open, "the bin is not \(open ? "open" : "closed")")
+      for count in 0...UInt(2) {
+        bin(state).count = count
+        try require((bin(state).room != nil) == (open && count < 2), "a bin of two that holds \(count) has room, or none")
+        try require(bin(state).isFull == (count == 2), "a bin of two that holds \(count) is full, or not")
+      }
+    }
+  }
 
   private static func doubleFree(_ change: @escaping (inout Switches) -> Void) -> Scenario<HeapState> {
     var scenario = Scenario("heap") { () -> HeapState in

@@ -6,7 +6,7 @@ import ScheduleExplorer
 final class HeapState {
   let process = ModelProcess()
   private let meeting: UnsafeMutableRawPointer
-  private var caches: [UnsafeMutableRawPointer] = []
+  private(set) var caches: [UnsafeMutableRawPointer] = []
   /// What is freed more than once.
   var victims: [UnsafeMutableRawPointer] = []
   /// What the threads have, each its own.
@@ -38,7 +38,19 @@ final class HeapState {
       guard let memory = heap.metadata.take(Magazine<SteppingMemory>.bytes) else { fatalError("no memory for a model") }
       heap.depots.discard(Magazine(UInt(bitPattern: memory)))
     }
+    for _ in 0..<2 { allowMore() }
     _ = FaultRecorder.take()
+  }
+
+  // Blocks were turned away, and are missed: the caches and the depot hold as many as those of a process that has been busy.
+  private func allowMore() {
+    for cache in caches {
+      let bin = ThreadCache<SteppingMemory>(cache).bin(Self.sizeClass)
+      bin.noteOverflow()
+      bin.noteEmpty()
+    }
+    _ = heap.depots.admits(.max / Self.size / 2, Self.sizeClass)
+    _ = heap.depots.take(Self.sizeClass)
   }
 
   // Laying a cache out takes hundreds of stores, which are no business of the threads.

@@ -53,6 +53,8 @@ private final class SlabModel {
   private var stacked = [Int: [[UInt]]]()
   /// The fewest blocks in magazines since the last look at a class.
   private var fewest = [Int: Int]()
+  /// Bytes that a class may have in magazines, and whether some were turned away since that was last changed.
+  private var allowances = [Int: (bytes: Int, turnedAway: Bool)]()
   /// Every block that is not home, and its end: no two may overlap.
   private var ends = [UInt: UInt]()
 
@@ -127,13 +129,29 @@ private final class SlabModel {
     if layers.depots.surplusBytes != surplus { return "\(layers.depots.surplusBytes) bytes are counted above the limits, \(surplus) are" }
     let coming = sizeClass.batch
     let (grown, hasRoom) = (excess(sizeClass, coming) - excess(sizeClass), layers.depots.hasRoom(coming, sizeClass))
-    if hasRoom == (grown == 0 || surplus + grown <= Self.surplusBytes) { return nil }
+    let allowed = allowance(sizeClass).bytes
+    if layers.depots.allowance(sizeClass) != allowed { return "\(layers.depots.allowance(sizeClass)) bytes are allowed, not \(allowed)" }
+    let isAllowed = (stacked + coming) * sizeClass.size <= allowed
+    if hasRoom == (isAllowed && (grown == 0 || surplus + grown <= Self.surplusBytes)) { return nil }
     return "\(coming) blocks \(hasRoom ? "may" : "may not") come, \(grown) bytes more above the limits"
   }
 
+  // An earlier program may have left one with which it began.
+  private func allowance(_ sizeClass: SizeClass) -> (bytes: Int, turnedAway: Bool) {
+    allowances[sizeClass.index] ?? (layers.depots.allowance(sizeClass), false)
+  }
+
+  private func allow(_ bytes: Int, _ sizeClass: SizeClass) {
+    let limit = max(Self.depotBytes, 2 * sizeClass.batch * sizeClass.size)
+    allowances[sizeClass.index] = (max(min(max(32 << 10, sizeClass.size), limit), min(bytes, limit + Self.surplusBytes)), false)
+  }
+
+  /// Whether the magazine may come is asked, and it is put whatever the answer.
   func load(_ sizeClass: SizeClass, _ count: Int) -> String? {
     let leaving = Array(held[sizeClass.index, default: []].suffix(min(count, sizeClass.batch)))
     guard !leaving.isEmpty else { return nil }
+    let bytes = allowance(sizeClass).bytes
+    if !layers.depots.admits(leaving.count, sizeClass) { allowances[sizeClass.index] = (bytes, true) }
     guard let magazine = layers.depots.takeEmpty() else { return "no magazine" }
     held[sizeClass.index]?.removeLast(leaving.count)
     magazine.hold(leaving.count) { layers.tag(leaving[$0]) }
@@ -145,7 +163,8 @@ private final class SlabModel {
 
   func unload(_ sizeClass: SizeClass) -> String? {
     guard let magazine = layers.depots.take(sizeClass) else {
-      return stacked[sizeClass.index, default: []].isEmpty ? nil : "a magazine is lost"
+      if allowance(sizeClass).turnedAway { allow(2 * allowance(sizeClass).bytes, sizeClass) }
+      return stacked[sizeClass.index, default: []].isEmpty ? countIsRight(sizeClass) : "a magazine is lost"
     }
     guard let known = stacked[sizeClass.index]?.popLast() else { return "a magazine from nowhere" }
     noteFewest(sizeClass)
@@ -161,6 +180,8 @@ private final class SlabModel {
   }
 
   func drainIdle(_ sizeClass: SizeClass) -> String? {
+    let idle = fewest[sizeClass.index, default: 0]
+    if idle > 0 { allow(allowance(sizeClass).bytes - idle * sizeClass.size, sizeClass) }
     defer { fewest[sizeClass.index] = stackedCount(sizeClass) }
     return takeStacked(sizeClass, fewest[sizeClass.index, default: 0])
       ?? requireOnce(layers.depots.drainIdle(sizeClass, since: 0, into: layers.slabs)) ?? countIsRight(sizeClass)
@@ -206,7 +227,7 @@ private final class SlabModel {
     if let failure = check() { return failure }
     for index in Set(held.keys).union(stacked.keys) {
       let sizeClass = SizeClass(index: index)
-      if let failure = drain(sizeClass) ?? giveBack(sizeClass, .max, oldest: true) { return failure }
+      if let failure = drain(sizeClass) ?? giveBack(sizeClass, .max, oldest: true) ?? unload(sizeClass) { return failure }
     }
     let kept = layers.pool.heldBytes
     if kept != 0 { return "\(kept >> 10) KiB are kept though every block is home" }

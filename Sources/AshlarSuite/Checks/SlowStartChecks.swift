@@ -1,0 +1,141 @@
+import Ashlar
+
+/// What caches and global stacks may hold before it is known what they need.
+extension Check {
+  static let binAllowance = Check(
+    "bin-allowance", "what a bin may hold: little at first, twice as much when it ran empty after it overflowed, as at first when it was idle"
+  ) { context in
+    for size in [64, 1024, 2048, 40 << 10, 1 << 20] {
+      let made = OwnHeap.with(OwnHeap.switches(region: 64 << 20)) { heap in
+        guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
+        HardwareMemory.cache = cache.address
+        cache.setOpen(true)
+        BinAllowance(heap: heap, cache: cache, sizeClass: SizeClass(holding: size), context: context).check()
+      }
+      context.require(made, "no heap")
+    }
+  }
+
+  static let depotAllowance = Check(
+    "depot-allowance", "what a global stack may keep: little at first, twice as much when it ran out after some were turned away, less by what was idle"
+  ) { context in
+    for size in [64, 16 << 10, 1 << 20] {
+      let layers = OwnLayers(mebibytes: 8, surplusBytes: 3 << 20)
+      let (depots, sizeClass) = (layers.depots, SizeClass(holding: size))
+      let (first, most) = (max(32 << 10, size), depots.limit(sizeClass) + 3 << 20)
+      func expect(_ bytes: Int, _ when: String) {
+        let allowed = depots.allowance(sizeClass)
+        context.require(allowed == bytes, "\(when), class \(size) may keep \(allowed) bytes, not \(bytes)")
+        let blocks = bytes / size
+        context.require(depots.hasRoom(blocks, sizeClass) && !depots.hasRoom(blocks + 1, sizeClass), "\(when), class \(size) keeps other than it may")
+        context.count(1)
+      }
+      func lieIdle() {
+        guard let magazine = depots.takeEmpty() else { return context.find("no magazine") }
+        let blocks = layers.blocks(sizeClass, sizeClass.batch)
+        magazine.hold(blocks.count) { layers.tag(blocks[$0]) }
+        depots.put(magazine, sizeClass)
+        for _ in 0..<2 { _ = depots.drainIdle(sizeClass, since: 0, into: layers.slabs) }
+      }
+      func miss() { context.require(depots.take(sizeClass) == nil, "a magazine from nowhere") }
+      expect(first, "at first")
+      lieIdle()
+      expect(first, "when all that it had was idle")
+      miss()
+      expect(first, "when it ran out and all were admitted")
+      context.require(depots.admits(first / size, sizeClass), "as many as may come are turned away")
+      miss()
+      expect(first, "when none was turned away")
+      context.require(!depots.admits(first / size + 1, sizeClass), "more than may come are admitted")
+      expect(first, "when some were turned away")
+      _ = depots.drain(sizeClass, into: layers.slabs)
+      expect(first, "when it was emptied")
+      miss()
+      expect(min(2 * first, most), "when those that were turned away are missed")
+      miss()
+      expect(min(2 * first, most), "when it ran out again")
+      for _ in 0..<16 {
+        _ = depots.admits(most / size + 1, sizeClass)
+        miss()
+      }
+      expect(most, "at last")
+      lieIdle()
+      expect(most - sizeClass.batch * size, "when a magazine was idle")
+    }
+  }
+}
+
+private struct BinAllowance {
+  let heap: Heap<HardwareMemory>
+  let cache: ThreadCache<HardwareMemory>
+  let sizeClass: SizeClass
+  let context: CheckContext
+
+  private var bin: Bin<HardwareMemory> { cache.bin(sizeClass) }
+  private var first: UInt { UInt(max(1, min(64 << 10 / sizeClass.size, 2 * sizeClass.batch))) }
+
+  private func expect(_ allowance: UInt, open: Bool = true, _ when: String) {
+    let held = bin.count
+    context.require(bin.allowance == allowance, "\(when), a bin of \(sizeClass.size) B may hold \(bin.allowance), not \(allowance)")
+    for count in [0, allowance - 1, allowance] {
+      bin.count = count
+      let isFull = count == allowance
+      context.require(bin.isFull == isFull && (bin.room == nil) == (isFull || !open), "\(when), a bin with \(count) of \(allowance) has room, or none")
+    }
+    context.require(bin.isOpen == open, "\(when), a bin is open, or is not")
+    bin.count = held
+    context.count(1)
+  }
+
+  private func empty() {
+    _ = heap.slabs.giveBack(sizeClass, Int(bin.count)) { bin[UInt($0)] }
+    bin.count = 0
+  }
+
+  private func use(_ before: () -> Void = {}) {
+    guard let block = heap.allocate(sizeClass.size) else { return context.find("no memory") }
+    before()
+    heap.free(block)
+  }
+
+  /// Frees a block when the bin is full.
+  private func overflow() {
+    empty()
+    heap.fill(bin, 1, sizeClass)
+    use { heap.fill(bin, Int(bin.allowance), sizeClass) }
+  }
+
+  /// Allocates a block when the bin is empty.
+  private func runEmpty() {
+    empty()
+    use()
+  }
+
+  func check() {
+    expect(first, "at first")
+    runEmpty()
+    expect(first, "when it never overflowed")
+    overflow()
+    context.require(bin.count <= first, "a bin of \(sizeClass.size) B holds \(bin.count) blocks of \(first)")
+    expect(first, "when it overflowed")
+    runEmpty()
+    let twice = min(2 * first, bin.capacity)
+    expect(twice, "when it ran empty after that")
+    cache.setOpen(false)
+    expect(twice, open: false, "closed")
+    overflow()
+    runEmpty()
+    expect(min(2 * twice, bin.capacity), open: false, "when it ran empty while it was closed")
+    cache.setOpen(true)
+    for _ in 0..<9 {
+      overflow()
+      runEmpty()
+    }
+    expect(bin.capacity, "at last")
+    overflow()
+    for _ in 0..<2 { heap.sendIdleHome(cache, since: 0) }
+    expect(first, "when it was idle")
+    runEmpty()
+    expect(first, "when what overflowed was before it was idle")
+  }
+}
