@@ -8,8 +8,9 @@
 /// Most threads use few classes: the slots of a bin that never had a block are *untouched*, and so is their memory. The top is then
 /// behind the slots of all bins, at a copy of the bottom (the *spare bottom*), where a bin is empty and has no room at once.
 ///
-/// Its *allowance*, the blocks that it may hold, is small at first and doubles each time that it runs empty after it overflowed (*slow
-/// start*, as in TCMalloc): what a thread frees and does not ask for again stays at hand for others.
+/// Its *allowance*, the blocks that it may hold, is small at first where these are larger ones, and doubles each time that it runs empty
+/// after it overflowed (*slow start*): what a thread frees and does not ask for again is there for others. (The free lists of TCMalloc's
+/// threads grow with each refill, so also for who never frees.)
 ///
 /// Its owner's alone; others read the count, and slots for a report, and open and close it to the hot path.
 package struct Bin<Memory: SharedMemory> {
@@ -51,7 +52,7 @@ package struct Bin<Memory: SharedMemory> {
   private func addressOfSlot(_ index: UInt) -> UInt { UInt(bitPattern: slots.address) &+ index &* Self.slotBytes }
 
   /// Blocks in the bin. An empty one holds one fewer for as long as it takes to notice, and an untouched one seems to hold more than it
-  /// may: both hold none.
+  /// has slots for: both hold none.
   package var count: UInt {
     get {
       let count = (Memory.load(top) &- addressOfSlot(0)) / Self.slotBytes
@@ -75,15 +76,16 @@ package struct Bin<Memory: SharedMemory> {
   @inline(__always)
   private var limit: SharedWord { word(Offset.limit) }
 
-  private func isOpen(_ limit: UInt) -> Bool { limit > capacity }
+  @inline(__always)
+  private static func isOpen(at limit: UInt) -> Bool { limit > UInt(2 * SizeClass.largestBatch) }
 
-  private func allowance(_ limit: UInt) -> UInt { isOpen(limit) ? (limit &- addressOfSlot(0)) / Self.slotBytes : limit }
+  private func allowance(at limit: UInt) -> UInt { Self.isOpen(at: limit) ? (limit &- addressOfSlot(0)) / Self.slotBytes : limit }
 
   private func change(allowance: UInt? = nil, open: Bool? = nil) {
     var seen = Memory.load(limit)
     while true {
-      let slots = allowance ?? self.allowance(seen)
-      let changed = open ?? isOpen(seen) ? addressOfSlot(slots) : slots
+      let slots = allowance ?? self.allowance(at: seen)
+      let changed = open ?? Self.isOpen(at: seen) ? addressOfSlot(slots) : slots
       let found = Memory.compareExchange(limit, expected: seen, desired: changed, .relaxed)
       if found == seen { return }
       seen = found
@@ -91,21 +93,32 @@ package struct Bin<Memory: SharedMemory> {
   }
 
   /// Whether the hot path may use it.
-  package var isOpen: Bool { isOpen(Memory.load(limit)) }
+  @inline(__always)
+  package var isOpen: Bool { Self.isOpen(at: Memory.load(limit)) }
 
   package func setOpen(_ open: Bool) { change(open: open) }
 
   // MARK: Allowance
 
-  /// Blocks that it may hold for now: of larger ones few at first, and at most its capacity. Its owner's to change.
-  package var allowance: UInt { allowance(Memory.load(limit)) }
+  /// Blocks that it may hold for now: of larger ones few at first, and at most its capacity. A magazine that fills it may bring more. Its
+  /// owner's to change.
+  package var allowance: UInt { allowance(at: Memory.load(limit)) }
 
   package var isFull: Bool { count >= allowance }
 
   private var overflowed: SharedByte { SharedByte((address + Offset.overflowed).assumingMemoryBound(to: UInt8.self)) }
 
-  /// Says that blocks have to leave it because it is full.
-  package func noteOverflow() { Memory.store(1, to: overflowed) }
+  /// Says that blocks have to leave it because it is full. Answers how many are to stay: half of what it may hold, and none where it has not
+  /// run empty since it overflowed last, as for a thread that only frees. It then holds more, too, up to a stretch, so that such a thread
+  /// sends them away by many.
+  package func noteOverflow(_ sizeClass: SizeClass) -> UInt {
+    let (isFirst, allowance) = (Memory.load(overflowed) == 0, allowance)
+    Memory.store(1, to: overflowed)
+    if isFirst { return allowance / 2 }
+    let most = min(UInt(sizeClass.stretch), capacity)
+    if allowance < most { change(allowance: min(2 &* allowance, most)) }
+    return 0
+  }
 
   /// Says that it ran empty: if some had to leave it, twice as many blocks may stay from now on.
   package func noteEmpty() {

@@ -76,7 +76,7 @@ package struct ThreadCache<Memory: SharedMemory> {
   package func bin(_ sizeClass: SizeClass) -> Bin<Memory> { Bin(address + BinLayout.offset(of: sizeClass)) }
 
   /// Sets up the bins in zeroed memory, most of which stays untouched; the hot path stays closed. `capacity` answers how many blocks
-  /// a bin of a class may hold, at most two magazines.
+  /// a bin of a class has slots for, at most two magazines.
   package func lay(capacity: (SizeClass) -> Int) {
     var slots = (address + BinLayout.slotsOffset).assumingMemoryBound(to: UInt.self)
     let spareBottoms = (address + Self.bytes).assumingMemoryBound(to: UInt.self) - SizeClass.count

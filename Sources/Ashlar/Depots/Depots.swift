@@ -2,7 +2,7 @@
 ///
 /// A class keeps up to a limit of its own, and above it what is left of a *surplus* that all share, so that a burst of one class
 /// stays at hand; but no more than its *allowance*, which is small at first and doubles each time that it runs out of blocks after
-/// some had to be turned away (*slow start*, as the free lists of TCMalloc's threads have it). What a class turns out not to need goes
+/// some had to be turned away (*slow start*). What a class turns out not to need goes
 /// home in time, and with it as much of the allowance: its *working set* is what it keeps (Bonwick and Adams, Magazines and Vmem, 2001).
 ///
 /// Lock-free but for making new magazines. Any number of threads may call.
@@ -30,7 +30,7 @@ package struct Depots<Memory: SharedMemory> {
       let sizeClass = SizeClass(index: index)
       let limit = max(limitBytes, 2 * sizeClass.batch * sizeClass.size)
       Memory.store(UInt(bitPattern: limit), to: word(index, 2))
-      setAllowance(firstAllowance(sizeClass), sizeClass)
+      allow(firstBytes(sizeClass), sizeClass)
     }
   }
 
@@ -65,30 +65,33 @@ package struct Depots<Memory: SharedMemory> {
 
   // MARK: Allowance
 
-  // Twice the bytes, and one more when blocks were turned away since they were last changed. Of two threads that change it at once one
-  // may be in vain: it is a guess at what comes.
-  private func allowanceWord(_ sizeClass: SizeClass) -> SharedWord { word(sizeClass.index, 3) }
+  // Twice the allowed bytes, and one more when blocks were turned away since those were last changed. Of two threads that change it at once
+  // one may be in vain: it is a guess at what comes.
+  private func allowedWord(_ sizeClass: SizeClass) -> SharedWord { word(sizeClass.index, 3) }
 
-  /// Bytes of blocks that a class may keep for now: 32 KiB or a block at first, the limit and the surplus at most.
-  package func allowance(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(allowanceWord(sizeClass)) / 2) }
+  /// Bytes of blocks that a class may keep for now: some 32 KiB or a block at first, the limit and the surplus at most.
+  package func allowedBytes(_ sizeClass: SizeClass) -> Int { Int(bitPattern: Memory.load(allowedWord(sizeClass)) / 2) }
 
-  private func setAllowance(_ bytes: Int, _ sizeClass: SizeClass) {
-    let allowed = max(firstAllowance(sizeClass), min(bytes, limit(sizeClass) + surplusLimitBytes))
-    Memory.store(UInt(bitPattern: 2 * allowed), to: allowanceWord(sizeClass))
+  private func allow(_ bytes: Int, _ sizeClass: SizeClass) {
+    let allowed = max(firstBytes(sizeClass), min(bytes, limit(sizeClass) + surplusLimitBytes))
+    Memory.store(UInt(bitPattern: 2 * allowed), to: allowedWord(sizeClass))
   }
 
-  private func firstAllowance(_ sizeClass: SizeClass) -> Int { min(max(32 << 10, sizeClass.size), limit(sizeClass)) }
+  // What leaves a bin that overflows for the first time, at least.
+  private func firstBytes(_ sizeClass: SizeClass) -> Int {
+    min(max(32 << 10, (sizeClass.firstAllowance + 1) / 2 * sizeClass.size), limit(sizeClass))
+  }
 
-  /// Whether so many blocks may come. Where they may not they are turned away.
-  package func admits(_ coming: Int, _ sizeClass: SizeClass) -> Bool {
+  /// Whether so many blocks may come; where they may not, it is kept in mind that they were turned away.
+  package func admit(_ coming: Int, _ sizeClass: SizeClass) -> Bool {
     if hasRoom(coming, sizeClass) { return true }
-    let word = Memory.load(allowanceWord(sizeClass))
-    if word & 1 == 0 { Memory.store(word | 1, to: allowanceWord(sizeClass)) }
+    let word = Memory.load(allowedWord(sizeClass))
+    if word & 1 == 0 { Memory.store(word | 1, to: allowedWord(sizeClass)) }
     return false
   }
 
   private func noteEmpty(_ sizeClass: SizeClass) {
-    if Memory.load(allowanceWord(sizeClass)) & 1 != 0 { setAllowance(2 * allowance(sizeClass), sizeClass) }
+    if Memory.load(allowedWord(sizeClass)) & 1 != 0 { allow(2 * allowedBytes(sizeClass), sizeClass) }
   }
 
   // MARK: Room
@@ -107,7 +110,7 @@ package struct Depots<Memory: SharedMemory> {
   /// Whether so many blocks may come. Threads that ask at the same moment may each put theirs.
   package func hasRoom(_ coming: Int, _ sizeClass: SizeClass) -> Bool {
     let count = blockCount(sizeClass)
-    guard (count + coming) * sizeClass.size <= allowance(sizeClass) else { return false }
+    guard (count + coming) * sizeClass.size <= allowedBytes(sizeClass) else { return false }
     let grown = excess(count + coming, sizeClass) - excess(count, sizeClass)
     return grown == 0 || surplusBytes + grown <= surplusLimitBytes
   }
@@ -169,7 +172,7 @@ package struct Depots<Memory: SharedMemory> {
   package func drainIdle(_ sizeClass: SizeClass, since: UInt, into slabs: SlabClasses<Memory>) -> TagAddress? {
     let idle = Int(bitPattern: Memory.load(fewest(sizeClass)))
     let twice = drain(sizeClass, idle, since: since, into: slabs)
-    if idle > 0 { setAllowance(allowance(sizeClass) - idle * sizeClass.size, sizeClass) }
+    if idle > 0 { allow(allowedBytes(sizeClass) - idle * sizeClass.size, sizeClass) }
     Memory.store(Memory.load(blocks(sizeClass)), to: fewest(sizeClass))
     return twice
   }

@@ -225,7 +225,7 @@ extension Heap {
 
   /// Brings home what this thread's cache and the global stacks hold, so that units come free.
   func reclaim() {
-    if let cache = cacheIfAny() { flushAll(cache) }
+    if let cache = cacheIfAny() { sendAllHome(cache) }
     drainDepots { depots.drain($0, into: $1) }
   }
 

@@ -48,15 +48,15 @@ extension Heap {
   }
 
   private func overflow(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass) {
-    bin.noteOverflow()
-    flush(bin, of: cache, sizeClass, Int(bin.allowance + 1) / 2)
+    let staying = bin.noteOverflow(sizeClass)
+    flush(bin, of: cache, sizeClass, Int(bin.count - staying))
   }
 
   /// Moves up to `count` blocks, a magazine at most, that have been in the bin longest to the class's global stack, or home.
   func flush(_ bin: Bin<Memory>, of cache: ThreadCache<Memory>, _ sizeClass: SizeClass, _ count: Int) {
     let leaving = min(count, sizeClass.batch, Int(bin.count))
     // A magazine is worth its way when it brings at least half of what an empty bin would take from the slabs.
-    if leaving * 2 >= stretch(of: bin, sizeClass), !carriesLoans(bin, sizeClass, leaving), depots.admits(leaving, sizeClass),
+    if leaving * 2 >= stretch(of: bin, sizeClass), !carriesLoans(bin, sizeClass, leaving), depots.admit(leaving, sizeClass),
       let magazine = cache.takeEmpty(from: depots)
     {
       magazine.fill(leaving, from: bin.slots)
@@ -85,7 +85,7 @@ extension Heap {
     flush(bin, of: cache, sizeClass, Int(bin.count))
   }
 
-  /// Empties a cache that no thread uses any more, or the caller's own.
+  /// Empties a cache that no thread uses any more.
   func flushAll(_ cache: ThreadCache<Memory>) {
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
@@ -105,6 +105,15 @@ extension Heap {
       bin.resetAllowance(sizeClass)
       if bin.count > 0 { sendHome(bin, sizeClass, Int(bin.count), since: since) }
     }
+  }
+
+  /// Sends home all that the caller's own cache holds.
+  func sendAllHome(_ cache: ThreadCache<Memory>) {
+    for index in 0..<SizeClass.count {
+      let bin = cache.bin(SizeClass(index: index))
+      if bin.count > 0 { sendHome(bin, SizeClass(index: index), Int(bin.count)) }
+    }
+    cache.discardSpare(to: depots)
   }
 
   // Long, and not to be copied into each caller.

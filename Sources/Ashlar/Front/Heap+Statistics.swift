@@ -38,19 +38,21 @@ extension Heap {
     Statistics.Figures(allocations: counts.allocations, liveBlocks: counts.liveBlocks, liveBytes: counts.liveBytes)
   }
 
-  /// Memory that is free and still resident. O(size classes × threads).
+  /// Where free memory waits. O(size classes × threads).
   package func freeMemory() -> FreeMemory {
     var free = FreeMemory()
     for index in 0..<SizeClass.count {
       let sizeClass = SizeClass(index: index)
       registry.visit { cache in
+        if Memory.load(cache.owned) == 2 { return true }
         free.caches += Int(cache.bin(sizeClass).count) * sizeClass.size
         return true
       }
       free.stacks += depots.blockCount(sizeClass) * sizeClass.size
-      // Fewer than none where a class has blocks on loan, which are others' slabs: the sum of all classes is right.
-      free.slabs += (slabs.blockCount(sizeClass) - slabs.takenCount(sizeClass)) * sizeClass.size
+      free.slabs += slabs.freeCount(sizeClass) * sizeClass.size
     }
+    // What is lent or comes home meanwhile may be in one class's count alone.
+    free.slabs = max(0, free.slabs)
     free.pages = pool.dirtyBytes
     free.units = buddy.dirtyUnits * RegionLayout.unitBytes
     return free

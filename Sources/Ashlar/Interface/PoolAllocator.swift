@@ -100,7 +100,7 @@ extension PoolAllocator {
     return ProcessHeap.shared?.statistics(ofOrder: order) ?? Statistics.Figures()
   }
 
-  /// Memory that is free and still resident, by where it waits. O(size classes × threads).
+  /// Where free memory waits before it is given back to the system. O(size classes × threads).
   public var freeMemory: FreeMemory { ProcessHeap.shared?.freeMemory() ?? FreeMemory() }
 
   /// Gives free memory back to the system: all but what other threads' caches hold. O(blocks in the calling thread's

@@ -55,8 +55,11 @@ package struct SlabClasses<Memory: SharedMemory> {
     lock(sizeClass).withLock { Int(words(sizeClass)[Field.taken]) }
   }
 
-  /// Blocks of all slabs of a class.
-  package func blockCount(_ sizeClass: SizeClass) -> Int { lock(sizeClass).withLock { Int(words(sizeClass)[Field.blocks]) } }
+  /// Blocks of a class's slabs less those of the class that are not home: fewer than none where it has blocks on loan, which are other classes'
+  /// slabs, so that the sum of all classes is right.
+  package func freeCount(_ sizeClass: SizeClass) -> Int {
+    lock(sizeClass).withLock { Int(words(sizeClass)[Field.blocks]) - Int(words(sizeClass)[Field.taken]) }
+  }
 
   /// Takes up to `limit` blocks whose tags say free, and calls `body` with each, under the class's lock. Answers how
   /// many: fewer where the class would have to open a slab and may look for loans first, or when memory is out.

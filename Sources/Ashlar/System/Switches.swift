@@ -5,8 +5,8 @@ import CAshlar
 /// | variable             | value                                  | default     |
 /// |----------------------|----------------------------------------|-------------|
 /// | `ASHLAR_REGION`      | address space for small and medium blocks, 4 MiB to 1 TiB | 256 GiB (1 GiB under memcheck) |
-/// | `ASHLAR_CACHE`       | size of the threads' caches, percent of full, 0 to 100    | 100     |
-/// | `ASHLAR_DEPOT`       | bytes a class keeps in its global stack, 0 to 1 GiB       | 1 MiB   |
+/// | `ASHLAR_CACHE`       | to what the threads' caches may grow, in percent, 0 to 100 | 100    |
+/// | `ASHLAR_DEPOT`       | bytes a class keeps in its global stack when it needs them, 0 to 1 GiB | 1 MiB |
 /// | `ASHLAR_SURPLUS`     | bytes that all classes keep there above that, 0 to 1 TiB  | 32 MiB  |
 /// | `ASHLAR_RETAIN`      | bytes of freed memory kept on each level, 0 to 1 TiB      | 256 MiB |
 /// | `ASHLAR_DELAY`       | milliseconds that freed memory is kept, 0 to 1000000000   | 1000    |

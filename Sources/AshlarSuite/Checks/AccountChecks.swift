@@ -39,7 +39,7 @@ extension Check {
     context.require(pool.statistics().total.liveBlocks == before.total.liveBlocks, "blocks are left over")
   }
 
-  static let freeMemory = Check("free-memory", "where free memory waits: all that is resident is live, or in one of five places") { context in
+  static let freeMemory = Check("free-memory", "where free memory waits: blocks in caches, stacks and slabs, pages and units") { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 32 << 20)) { heap in
       guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
       HardwareMemory.cache = cache.address
@@ -56,9 +56,9 @@ extension Check {
       let blocks = (0..<100).compactMap { _ in heap.allocate(size) }.sorted()
       guard blocks.count == 100 else { return context.find("no memory") }
       expect(blocks: [12, 0, 0], "a hundred blocks, of seven pages")
-      // Every second one: four fill the bin, and eight at a time leave it, the first of them for the stack, which may keep as many.
+      // Every second one: four fill the bin, eight leave it for the stack, which may keep as many, then sixteen and thirty-two for home.
       for index in stride(from: 0, to: 100, by: 2) { heap.free(blocks[index]) }
-      expect(blocks: [14, 8, 40], "half of them freed")
+      expect(blocks: [6, 8, 48], "half of them freed")
       for index in stride(from: 1, to: 99, by: 2) { heap.free(blocks[index]) }
       heap.detach(cache)
       _ = heap.depots.drain(sizeClass, into: heap.slabs)

@@ -89,7 +89,7 @@ extension Check {
       context.require(pool.checkInvariants(), "\(way), \(size) B: the heap's records do not agree")
       context.count(1)
     }
-    for size in [64, 1024, 5000, 128 << 10] {
+    for size in [64, 1024, 5000, 32 << 10] {
       twice(size, "malloc") { ashlarMalloc(UInt(size)) }
       twice(size, "calloc") { ashlarCalloc(1, UInt(size)) }
       twice(size, "aligned") { ashlarAlignedAlloc(64, UInt(size)) }

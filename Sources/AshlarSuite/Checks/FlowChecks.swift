@@ -125,7 +125,7 @@ extension Check {
           heap.fill(bin, count, sizeClass)
           heap.detach(cache)
           // By whole batches, and the rest where it is at least half of what an empty bin would take from the slabs, while the stack may keep it.
-          let (stretch, most) = (min(sizeClass.stretch, sizeClass.firstAllowance), heap.depots.allowance(sizeClass) / sizeClass.size)
+          let (stretch, most) = (min(sizeClass.stretch, sizeClass.firstAllowance), heap.depots.allowedBytes(sizeClass) / sizeClass.size)
           var stacked = 0
           for start in stride(from: 0, to: count, by: sizeClass.batch) {
             let leaving = min(count - start, sizeClass.batch)
@@ -155,8 +155,8 @@ extension Check {
           let address = UInt(bitPattern: block)
           if let last { context.require(address == last + UInt(sizeClass.size), "block \(number) of \(size) is no neighbour of the one before") }
           last = address
-          // The last stretch of a slab may be a short one.
           let stretch = min(sizeClass.stretch, sizeClass.firstAllowance)
+          // The last one of a slab may be a short one.
           let left = min((number / stretch + 1) * stretch, sizeClass.slabBlocks) - number - 1
           context.require(bin.count == left, "behind block \(number) of \(size) the bin holds \(bin.count), not \(left)")
         }

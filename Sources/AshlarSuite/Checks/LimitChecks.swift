@@ -29,7 +29,7 @@ extension Check {
   }
 
   static let depotLimit = Check(
-    "depot-limit", "what the global stacks keep: of each class 1 MiB or two magazines, and of all together 32 MiB above that"
+    "depot-limit", "what the global stacks keep at most: of each class 1 MiB or two magazines, and of all together 32 MiB above that"
   ) { context in
     let pool = PoolAllocator()
     guard let heap = ProcessHeap.shared else { return context.find("no heap") }
@@ -42,9 +42,9 @@ extension Check {
     // What is turned away and missed is allowed the next time: each turn allows twice as much, unless a look comes between.
     func allowMost(_ size: Int) {
       let (sizeClass, binBytes) = (SizeClass(holding: size), 2 << 20)
-      func isAllowed() -> Bool { depots.allowance(sizeClass) == depots.limit(sizeClass) + switches.surplus }
-      for _ in 0..<100 where !isAllowed() { use(size, 2 * depots.allowance(sizeClass) + 2 * binBytes) }
-      context.require(isAllowed(), "class \(size): no more than \(depots.allowance(sizeClass)) bytes are allowed")
+      func isAllowed() -> Bool { depots.allowedBytes(sizeClass) == depots.limit(sizeClass) + switches.surplus }
+      for _ in 0..<100 where !isAllowed() { use(size, 2 * depots.allowedBytes(sizeClass) + 2 * binBytes) }
+      context.require(isAllowed(), "class \(size): no more than \(depots.allowedBytes(sizeClass)) bytes are allowed")
     }
     func keep(_ size: Int, outOf bytes: Int, _ least: Int, _ most: Int) {
       let sizeClass = SizeClass(holding: size)

@@ -19,12 +19,14 @@ extension Check {
   static let depotAllowance = Check(
     "depot-allowance", "what a global stack may keep: little at first, twice as much when it ran out after some were turned away, less by what was idle"
   ) { context in
-    for size in [64, 16 << 10, 1 << 20] {
+    for size in [64, 704, 16 << 10, 1 << 20] {
       let layers = OwnLayers(mebibytes: 8, surplusBytes: 3 << 20)
       let (depots, sizeClass) = (layers.depots, SizeClass(holding: size))
-      let (first, most) = (max(32 << 10, size), depots.limit(sizeClass) + 3 << 20)
+      // As many as leave a bin that overflows.
+      let leaving = (max(1, min(64 << 10 / size, 2 * sizeClass.batch)) + 1) / 2
+      let (first, most) = (max(32 << 10, leaving * size), depots.limit(sizeClass) + 3 << 20)
       func expect(_ bytes: Int, _ when: String) {
-        let allowed = depots.allowance(sizeClass)
+        let allowed = depots.allowedBytes(sizeClass)
         context.require(allowed == bytes, "\(when), class \(size) may keep \(allowed) bytes, not \(bytes)")
         let blocks = bytes / size
         context.require(depots.hasRoom(blocks, sizeClass) && !depots.hasRoom(blocks + 1, sizeClass), "\(when), class \(size) keeps other than it may")
@@ -43,10 +45,10 @@ extension Check {
       expect(first, "when all that it had was idle")
       miss()
       expect(first, "when it ran out and all were admitted")
-      context.require(depots.admits(first / size, sizeClass), "as many as may come are turned away")
+      context.require(depots.admit(first / size, sizeClass), "as many as may come are turned away")
       miss()
       expect(first, "when none was turned away")
-      context.require(!depots.admits(first / size + 1, sizeClass), "more than may come are admitted")
+      context.require(!depots.admit(first / size + 1, sizeClass), "more than may come are admitted")
       expect(first, "when some were turned away")
       _ = depots.drain(sizeClass, into: layers.slabs)
       expect(first, "when it was emptied")
@@ -55,7 +57,7 @@ extension Check {
       miss()
       expect(min(2 * first, most), "when it ran out again")
       for _ in 0..<16 {
-        _ = depots.admits(most / size + 1, sizeClass)
+        _ = depots.admit(most / size + 1, sizeClass)
         miss()
       }
       expect(most, "at last")
@@ -87,6 +89,10 @@ private struct BinAllowance {
     context.count(1)
   }
 
+  private func keeps(_ count: UInt, _ when: String) {
+    context.require(bin.count == count, "\(when), a bin of \(sizeClass.size) B keeps \(bin.count) blocks, not \(count)")
+  }
+
   private func empty() {
     _ = heap.slabs.giveBack(sizeClass, Int(bin.count)) { bin[UInt($0)] }
     bin.count = 0
@@ -97,6 +103,8 @@ private struct BinAllowance {
     before()
     heap.free(block)
   }
+
+  private func lieIdle() { for _ in 0..<2 { heap.sendIdleHome(cache, since: 0) } }
 
   /// Frees a block when the bin is full.
   private func overflow() {
@@ -116,10 +124,16 @@ private struct BinAllowance {
     runEmpty()
     expect(first, "when it never overflowed")
     overflow()
-    context.require(bin.count <= first, "a bin of \(sizeClass.size) B holds \(bin.count) blocks of \(first)")
+    keeps(first / 2 + 1, "when it overflowed")
     expect(first, "when it overflowed")
+    overflow()
+    let most = max(first, min(UInt(sizeClass.stretch), bin.capacity))
+    keeps(first - min(first, UInt(sizeClass.batch)) + 1, "when it overflowed again")
+    expect(min(2 * first, most), "when it overflowed again")
+    for _ in 0..<9 { overflow() }
+    expect(most, "when it only ever overflowed")
     runEmpty()
-    let twice = min(2 * first, bin.capacity)
+    let twice = min(2 * most, bin.capacity)
     expect(twice, "when it ran empty after that")
     cache.setOpen(false)
     expect(twice, open: false, "closed")
@@ -133,9 +147,19 @@ private struct BinAllowance {
     }
     expect(bin.capacity, "at last")
     overflow()
-    for _ in 0..<2 { heap.sendIdleHome(cache, since: 0) }
+    lieIdle()
     expect(first, "when it was idle")
     runEmpty()
     expect(first, "when what overflowed was before it was idle")
+    overfill()
+  }
+
+  // By a magazine that another thread has filled: what is too much leaves it at once.
+  private func overfill() {
+    guard sizeClass.batch > first else { return }
+    lieIdle()
+    heap.fill(bin, 1, sizeClass)
+    use { heap.fill(bin, sizeClass.batch, sizeClass) }
+    keeps(first / 2 + 1, "overfilled by a magazine")
   }
 }

@@ -292,7 +292,7 @@ extension Model {
     scenario.shrinks = false
     scenario.thread(Action("allow one block, then two") { state in
       bin(state).resetAllowance(HeapState.sizeClass)
-      bin(state).noteOverflow()
+      _ = bin(state).noteOverflow(HeapState.sizeClass)
       bin(state).noteEmpty()
     })
     scenario.thread(Action(open ? "open" : "close") { bin($0).setOpen(open) })

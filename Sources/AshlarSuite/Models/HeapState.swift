@@ -46,10 +46,10 @@ final class HeapState {
   private func allowMore() {
     for cache in caches {
       let bin = ThreadCache<SteppingMemory>(cache).bin(Self.sizeClass)
-      bin.noteOverflow()
+      _ = bin.noteOverflow(Self.sizeClass)
       bin.noteEmpty()
     }
-    _ = heap.depots.admits(.max / Self.size / 2, Self.sizeClass)
+    _ = heap.depots.admit(.max / Self.size / 2, Self.sizeClass)
     _ = heap.depots.take(Self.sizeClass)
   }
 

@@ -130,7 +130,7 @@ private final class SlabModel {
     let coming = sizeClass.batch
     let (grown, hasRoom) = (excess(sizeClass, coming) - excess(sizeClass), layers.depots.hasRoom(coming, sizeClass))
     let allowed = allowance(sizeClass).bytes
-    if layers.depots.allowance(sizeClass) != allowed { return "\(layers.depots.allowance(sizeClass)) bytes are allowed, not \(allowed)" }
+    if layers.depots.allowedBytes(sizeClass) != allowed { return "\(layers.depots.allowedBytes(sizeClass)) bytes are allowed, not \(allowed)" }
     let isAllowed = (stacked + coming) * sizeClass.size <= allowed
     if hasRoom == (isAllowed && (grown == 0 || surplus + grown <= Self.surplusBytes)) { return nil }
     return "\(coming) blocks \(hasRoom ? "may" : "may not") come, \(grown) bytes more above the limits"
@@ -138,12 +138,13 @@ private final class SlabModel {
 
   // An earlier program may have left one with which it began.
   private func allowance(_ sizeClass: SizeClass) -> (bytes: Int, turnedAway: Bool) {
-    allowances[sizeClass.index] ?? (layers.depots.allowance(sizeClass), false)
+    allowances[sizeClass.index] ?? (layers.depots.allowedBytes(sizeClass), false)
   }
 
   private func allow(_ bytes: Int, _ sizeClass: SizeClass) {
     let limit = max(Self.depotBytes, 2 * sizeClass.batch * sizeClass.size)
-    allowances[sizeClass.index] = (max(min(max(32 << 10, sizeClass.size), limit), min(bytes, limit + Self.surplusBytes)), false)
+    let first = min(max(32 << 10, (sizeClass.firstAllowance + 1) / 2 * sizeClass.size), limit)
+    allowances[sizeClass.index] = (max(first, min(bytes, limit + Self.surplusBytes)), false)
   }
 
   /// Whether the magazine may come is asked, and it is put whatever the answer.
@@ -151,7 +152,7 @@ private final class SlabModel {
     let leaving = Array(held[sizeClass.index, default: []].suffix(min(count, sizeClass.batch)))
     guard !leaving.isEmpty else { return nil }
     let bytes = allowance(sizeClass).bytes
-    if !layers.depots.admits(leaving.count, sizeClass) { allowances[sizeClass.index] = (bytes, true) }
+    if !layers.depots.admit(leaving.count, sizeClass) { allowances[sizeClass.index] = (bytes, true) }
     guard let magazine = layers.depots.takeEmpty() else { return "no magazine" }
     held[sizeClass.index]?.removeLast(leaving.count)
     magazine.hold(leaving.count) { layers.tag(leaving[$0]) }
