@@ -58,6 +58,7 @@ extension Check {
     pool.deallocate(blocks[2])
     PoolAllocator.setFaultHandler(nil)
     context.require(reports.value == 1, "\(reports.value) reports of one block freed twice")
+    context.require(bin.count == bin.allowance, "\(bin.count) blocks in a bin of \(bin.allowance), in which the handler has put one")
     _ = heap.slabs.giveBack(sizeClass, 1) { _ in instead }
     pool.deallocate(blocks[0])
     pool.deallocate(blocks[3])
