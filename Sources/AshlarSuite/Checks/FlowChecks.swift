@@ -131,9 +131,8 @@ extension Check {
             let leaving = min(count - start, sizeClass.batch)
             if leaving * 2 >= stretch, stacked + leaving <= most { stacked += leaving }
           }
-          let home = count - stacked
           let kept = heap.depots.blockCount(sizeClass)
-          context.require(kept == count - home, "\(count) blocks of \(size): \(kept) go to the global stack, not \(count - home)")
+          context.require(kept == stacked, "\(count) blocks of \(size): \(kept) go to the global stack, not \(stacked)")
           context.require(heap.slabs.takenCount(sizeClass) == kept, "\(count) blocks of \(size): what is not home, and not there?")
           context.count(1)
         }

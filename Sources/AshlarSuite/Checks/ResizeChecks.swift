@@ -39,7 +39,7 @@ extension Check {
         for _ in 0..<skipped where heap.allocate(512 * mebibyte) == nil { context.find("no memory") }
         guard let block = heap.allocate(4 * mebibyte), heap.allocate(4 * mebibyte) != nil else { return context.find("no memory") }
         memset(block, 1, 4 * mebibyte)
-        guard case .done = heap.reallocate(UserPointer(block), Request(size: 8 * mebibyte), site: .unknown) else { return context.find("no memory") }
+        guard heap.reallocate(block, 8 * mebibyte) != nil else { return context.find("no memory") }
         let isLeft = ResidentPages(block, 4 * mebibyte).present > 0
         context.require(isLeft != isCarried, "behind \(skipped) blocks\(isStrict ? ", strict" : ""): \(isLeft ? "copied" : "carried")")
         context.count(1)
@@ -65,11 +65,9 @@ extension Check {
       for size in [8 * mebibyte, 16 * mebibyte, 32 * mebibyte] {
         before(block, size)
         let old = block
-        guard case .done(let moved) = heap.reallocate(UserPointer(block), Request(size: size), site: .unknown) else {
-          return context.find("\(name): no \(size) bytes")
-        }
+        guard let moved = heap.reallocate(block, size) else { return context.find("\(name): no \(size) bytes") }
         SystemFaults.lift()
-        block = moved.raw!
+        block = moved
         let changed = Pattern.firstDifference(block, 0..<(size / 2), seed: UInt64(size / 2 / mebibyte))
         context.require(changed == nil && block != old, "\(name): grown to \(size) bytes, byte \(changed ?? 0) has changed")
         let left = ResidentPages(old, size / 2).present
@@ -110,10 +108,9 @@ extension Check {
       Pattern.fill(used, 0..<(8 * mebibyte), seed: 2)
       heap.free(used)
       let calls = SystemFaults.callCount
-      let outcome = heap.reallocate(UserPointer(block), Request(size: 8 * mebibyte), site: .unknown)
+      let moved = heap.reallocate(block, 8 * mebibyte)
       let taken = SystemFaults.callCount - calls
-      guard case .done(let moved) = outcome else { return context.find("no memory") }
-      context.require(moved.raw == used && taken == 0, "a block that grows onto touched pages takes \(taken) calls")
+      context.require(moved == used && taken == 0, "a block that grows onto touched pages takes \(taken) calls")
       context.require(Pattern.firstDifference(used, 0..<(4 * mebibyte), seed: 1) == nil, "a block that grows onto touched pages has changed")
       context.require(ResidentPages(block, 4 * mebibyte).missing == 0, "what was copied is not there any more")
       context.count(1)
@@ -146,7 +143,7 @@ extension Check {
         context.count(1)
       }
       context.require(heap.buddy.dirtyUnits == 0, "\(heap.buddy.dirtyUnits) units are free and touched beside a block that has all that were")
-      for size in [16, 4, 2] { _ = heap.reallocate(UserPointer(block), Request(size: size * mebibyte), site: .unknown) }
+      for size in [16, 4, 2] { _ = heap.reallocate(block, size * mebibyte) }
       besideNeighbour(context, heap, block)
     }
     context.require(made, "no heap")
@@ -158,10 +155,8 @@ extension Check {
     context.require(behind == block + 2 * mebibyte, "a block's neighbour is elsewhere")
     heap.free(behind)
     Pattern.fill(block + 4 * mebibyte, 0..<(4 * mebibyte), seed: 7)
-    guard case .done(let moved) = heap.reallocate(UserPointer(block), Request(size: 8 * mebibyte), site: .unknown) else {
-      return context.find("no memory")
-    }
-    context.require(moved.raw != block, "a block grows into its neighbour")
+    guard let moved = heap.reallocate(block, 8 * mebibyte) else { return context.find("no memory") }
+    context.require(moved != block, "a block grows into its neighbour")
     context.require(Pattern.firstDifference(block + 4 * mebibyte, 0..<(4 * mebibyte), seed: 7) == nil, "a neighbour has changed")
     context.require(heap.allocate(2 * mebibyte) != nil && heap.checkInvariants(), "what was nearly joined is lost")
   }
@@ -174,10 +169,8 @@ extension Check {
       SystemFaults.lift()
       guard case .outOfMemory = outcome else { return context.find("a block grows where nothing may be written") }
       context.require(heap.usableSize(UserPointer(block)) == 2 * mebibyte && heap.checkInvariants(), "a block that could not grow has")
-      guard case .done(let same) = heap.reallocate(UserPointer(block), Request(size: 8 * mebibyte), site: .unknown) else {
-        return context.find("what was refused is lost")
-      }
-      context.require(same.raw == block, "a block moves that could grow")
+      guard let same = heap.reallocate(block, 8 * mebibyte) else { return context.find("what was refused is lost") }
+      context.require(same == block, "a block moves that could grow")
       memset(block, 1, 8 * mebibyte)
       context.count(1)
     }
@@ -194,10 +187,9 @@ extension Check {
         context.count(1)
       }
       if let block = heap.allocate(32 * mebibyte) {
-        let outcome = heap.reallocate(UserPointer(block), Request(size: 4 * mebibyte), site: .unknown)
-        guard case .done(let moved) = outcome else { return context.find("no memory") }
-        context.require(moved.raw != block, "an eighth of a block keeps its place")
-        heap.free(moved.raw!)
+        guard let moved = heap.reallocate(block, 4 * mebibyte) else { return context.find("no memory") }
+        context.require(moved != block, "an eighth of a block keeps its place")
+        heap.free(moved)
       }
       shrunkMapping(context, heap)
     }
@@ -208,11 +200,9 @@ extension Check {
     let name = "\(size) bytes made \(smaller)"
     guard let block = heap.allocate(size) else { return context.find("no memory") }
     Pattern.fill(block, 0..<size, seed: 3)
-    guard case .done(let same) = heap.reallocate(UserPointer(block), Request(size: smaller), site: .unknown) else {
-      return context.find("\(name): refused")
-    }
-    let usable = heap.usableSize(same)
-    context.require(same.raw == block && usable >= smaller, "\(name): \(usable) bytes elsewhere")
+    guard let same = heap.reallocate(block, smaller) else { return context.find("\(name): refused") }
+    let usable = heap.usableSize(UserPointer(same))
+    context.require(same == block && usable >= smaller, "\(name): \(usable) bytes elsewhere")
     context.require(Pattern.firstDifference(block, 0..<smaller, seed: 3) == nil, "\(name): the block has changed")
     let figures = heap.statistics().medium
     context.require(figures.liveBlocks == 1 && figures.liveBytes == usable, "\(name): \(figures.liveBytes) bytes are counted")
@@ -238,12 +228,11 @@ extension Check {
     guard let block = heap.allocate(600 * mebibyte) else { return context.find("no memory") }
     for (size, isSame) in [(300 * mebibyte, true), (mebibyte + 1, true), (mebibyte, false)] {
       block.storeBytes(of: size, as: Int.self)
-      guard case .done(let moved) = heap.reallocate(UserPointer(block), Request(size: size), site: .unknown) else {
-        return context.find("a mapping made \(size) is refused")
-      }
-      context.require((moved.raw == block) == isSame && moved.raw?.load(as: Int.self) == size, "a mapping made \(size) is \(isSame ? "moved" : "kept"), or changed")
-      context.require(heap.usableSize(moved) - size < RegionLayout.pageBytes, "a mapping made \(size) keeps \(heap.usableSize(moved)) bytes")
-      if !isSame { heap.free(moved.raw!) }
+      guard let moved = heap.reallocate(block, size) else { return context.find("a mapping made \(size) is refused") }
+      let usable = heap.usableSize(UserPointer(moved))
+      context.require((moved == block) == isSame && moved.load(as: Int.self) == size, "a mapping made \(size) is \(isSame ? "moved" : "kept"), or changed")
+      context.require(usable - size < RegionLayout.pageBytes, "a mapping made \(size) keeps \(usable) bytes")
+      if !isSame { heap.free(moved) }
       context.count(1)
     }
     let aligned = heap.allocate(Request(size: 200_000, alignment: 128 << 10), site: .unknown)

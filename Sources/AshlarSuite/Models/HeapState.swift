@@ -96,8 +96,7 @@ final class HeapState {
 
   func reallocate(_ block: UnsafeMutableRawPointer, _ size: Int) -> UnsafeMutableRawPointer? {
     enter()
-    guard case .done(let moved) = heap.reallocate(UserPointer(block), Request(size: size), site: .unknown) else { return nil }
-    return moved.raw
+    return heap.reallocate(block, size)
   }
 
   /// Thread exit.

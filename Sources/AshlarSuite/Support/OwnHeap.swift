@@ -36,6 +36,12 @@ extension Heap {
 
   func free(_ block: UnsafeMutableRawPointer) { free(UserPointer(block)) }
 
+  /// Where the block is then; nil when it could not be resized, and is what it was.
+  func reallocate(_ block: UnsafeMutableRawPointer, _ size: Int) -> UnsafeMutableRawPointer? {
+    guard case .done(let moved) = reallocate(UserPointer(block), Request(size: size), site: .unknown) else { return nil }
+    return moved.raw
+  }
+
   /// Fills an empty bin with `count` blocks, straight from the slabs.
   func fill(_ bin: Bin<Memory>, _ count: Int, _ sizeClass: SizeClass) {
     func put(_ block: TagAddress) {

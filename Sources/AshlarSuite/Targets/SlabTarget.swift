@@ -184,7 +184,7 @@ private final class SlabModel {
     let idle = fewest[sizeClass.index, default: 0]
     if idle > 0 { allow(allowance(sizeClass).bytes - idle * sizeClass.size, sizeClass) }
     defer { fewest[sizeClass.index] = stackedCount(sizeClass) }
-    return takeStacked(sizeClass, fewest[sizeClass.index, default: 0])
+    return takeStacked(sizeClass, idle)
       ?? requireOnce(layers.depots.drainIdle(sizeClass, since: 0, into: layers.slabs)) ?? countIsRight(sizeClass)
   }
 
