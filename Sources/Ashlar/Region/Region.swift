@@ -2,8 +2,8 @@
 ///
 /// `address - base < bytes` is the whole test for "ours", and no test reads through a foreign pointer. The region
 /// is cut into units of 1 MiB. Beside it lie, in one reservation: a route for each page of 64 KiB; a tag for each granule; a
-/// descriptor and a bitmap for each page; the records of the units, and a byte or two for each. Nothing is ever unmapped
-/// while the region lives.
+/// descriptor for each page; a bitmap for each, in parts, of which most slabs use the first alone; the records of the units, and a
+/// byte or two for each. Nothing is ever unmapped while the region lives.
 ///
 /// Where the system counts every writable page against a limit (`vm.overcommit_memory=2`), units become writable
 /// only when they are first handed out.
@@ -12,7 +12,7 @@ package struct Region<Memory: SharedMemory> {
   package let unitCount: Int
   package let tags: UnsafeMutablePointer<UInt8>
   package let descriptors: UnsafeMutableRawPointer
-  package let bitmaps: UnsafeMutableRawPointer
+  private let bitmaps: UnsafeMutableRawPointer
   /// Where the level that hands out units keeps its records.
   package let unitRecords: UnsafeMutableRawPointer
   /// A byte a unit: one more than the order of the medium block that began there last, 0 for none.
@@ -50,7 +50,7 @@ package struct Region<Memory: SharedMemory> {
     let units = bytes / RegionLayout.unitBytes
     let tagBytes = bytes / RegionLayout.granuleBytes
     let pages = units * RegionLayout.pagesPerUnit
-    let (descriptorBytes, bitmapBytes) = (pages * RegionLayout.descriptorBytes, pages * RegionLayout.bitmapBytes)
+    let (descriptorBytes, bitmapBytes) = (pages * RegionLayout.descriptorBytes, pages * RegionLayout.bitmapParts * RegionLayout.bitmapPartBytes)
     let recordBytes = unitRecordBytes(units)
     let committedBytes = strict ? units : 0
     let tableBytes = RegionLayout.routesBytes + tagBytes + descriptorBytes + bitmapBytes + recordBytes + units + committedBytes
@@ -100,7 +100,9 @@ package struct Region<Memory: SharedMemory> {
       && writable(UnsafeMutableRawPointer(tags) + RegionLayout.unitBytes / 16 * unit, RegionLayout.unitBytes / 16)
       && writable(UnsafeMutableRawPointer(route(ofPage: page).address), RegionLayout.pagesPerUnit * MemoryLayout<UInt16>.stride)
       && writable(descriptors + page * RegionLayout.descriptorBytes, RegionLayout.pagesPerUnit * RegionLayout.descriptorBytes)
-      && writable(bitmaps + page * RegionLayout.bitmapBytes, RegionLayout.pagesPerUnit * RegionLayout.bitmapBytes)
+      && (0..<RegionLayout.bitmapParts).allSatisfy {
+        writable(bitmap(ofPage: page, part: $0), RegionLayout.pagesPerUnit * RegionLayout.bitmapPartBytes)
+      }
   }
 
   private func writable(_ start: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
@@ -136,6 +138,12 @@ package struct Region<Memory: SharedMemory> {
   package static func route(ofPage page: Int, before tags: UnsafeMutablePointer<UInt8>) -> SharedShort {
     let routes = UnsafeMutableRawPointer(tags) - RegionLayout.routesBytes
     return SharedShort(routes.assumingMemoryBound(to: UInt16.self) + page)
+  }
+
+  /// Where a part of a page's bitmap lies.
+  @inline(__always)
+  package func bitmap(ofPage page: Int, part: Int) -> UnsafeMutableRawPointer {
+    bitmaps + (part &* unitCount &* RegionLayout.pagesPerUnit &+ page) &* RegionLayout.bitmapPartBytes
   }
 
   /// The tag of the granule that `address` lies in. The address is one of the region.

@@ -12,6 +12,8 @@ package struct SizeClass: Equatable {
   package init(index: Int) { self.index = index }
 
   package static let count = 72
+  /// Every class, smallest first.
+  package static var all: SizeClasses { SizeClasses(0..<count) }
   /// The largest size that the small level serves, 1 MiB.
   package static let largest = 1 << 20
 
@@ -60,5 +62,21 @@ package struct SizeClass: Equatable {
     let doubling = (step &>> perDoubling) &+ from
     let within = (step & ((1 &<< perDoubling) &- 1)) &+ 1
     return (1 &<< doubling) &+ (within &<< (doubling &- perDoubling))
+  }
+}
+
+/// Neighbouring size classes, smallest first.
+// Not a lazy map of the numbers: an allocator may call nothing that asks for a type's metadata, which is allocated.
+package struct SizeClasses: Sequence, IteratorProtocol {
+  private var numbers: Range<Int>
+
+  /// The classes of these numbers.
+  package init(_ numbers: Range<Int>) { self.numbers = numbers }
+
+  @inline(__always)
+  package mutating func next() -> SizeClass? {
+    guard let index = numbers.first else { return nil }
+    numbers = index &+ 1..<numbers.upperBound
+    return SizeClass(index: index)
   }
 }

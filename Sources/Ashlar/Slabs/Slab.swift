@@ -38,9 +38,7 @@ package struct Slab<Memory: SharedMemory> {
     PlainPointer(region.descriptors + page &* RegionLayout.descriptorBytes)
   }
 
-  var bitmap: PlainPointer<Memory, UInt64> {
-    PlainPointer(region.bitmaps + page &* RegionLayout.bitmapBytes)
-  }
+  var bitmap: SlabBitmap<Memory> { SlabBitmap(region: region, page: page) }
 
   private func byte(_ offset: Int) -> SharedByte {
     SharedByte((region.descriptors + page &* RegionLayout.descriptorBytes + offset).assumingMemoryBound(to: UInt8.self))

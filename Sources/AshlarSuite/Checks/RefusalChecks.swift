@@ -5,7 +5,8 @@ extension Check {
   static let strict = Check(
     "strict", "units made writable on first use: each refusal leaves a heap whose whole region can still be had"
   ) { context in
-    for call in 1...12 {
+    // Eight calls a unit.
+    for call in 1...30 {
       let made = OwnHeap.with(OwnHeap.switches(region: 8 << 20) { $0.strict = true }) { heap in
         PoolAllocator.injectSystemFault(call: call, onwards: false)
         for size in [2 << 20, 100, 1 << 20, 4 << 20] {

@@ -37,6 +37,7 @@ extension Check {
     let taken = ProcessMemory.mapped - mapped
     context.require(strict?.bytes == 28 << 20 && taken < 72 << 20, "a region that can't be made writable leaves \(taken) bytes behind")
     strict?.release()
+    bitmaps(context)
     purges(context)
   }
 
@@ -54,7 +55,8 @@ extension Check {
     // What is known of them lies in the reservation's last page.
     context.require(region.commit(units: (units - 1)..<units), "the last unit is refused")
     // Its records in each table are the last ones there: those of the next begin where they end.
-    for end in [region.descriptors, region.bitmaps, region.unitRecords] {
+    let ends = [region.descriptors, region.unitRecords] + (0..<4).map { region.bitmap(ofPage: 0, part: $0) }
+    for end in ends {
       context.require(canBeWritten(UInt(bitPattern: end) - 1), "a record of the last unit can't be written")
     }
     region.release()
@@ -67,9 +69,8 @@ extension Check {
     let pages = bytes / (64 << 10)
     let tables = [
       UInt(bitPattern: region.route(ofPage: 0).address), UInt(bitPattern: region.tags), UInt(bitPattern: region.descriptors),
-      UInt(bitPattern: region.bitmaps), UInt(bitPattern: region.unitRecords),
-    ]
-    let offsets = [0, 32 << 20, bytes / 16, pages * 64, pages * 512].reduce(into: [end]) { $0.append($0.last! + UInt($1)) }.dropFirst()
+    ] + (0..<4).map { UInt(bitPattern: region.bitmap(ofPage: 0, part: $0)) } + [UInt(bitPattern: region.unitRecords)]
+    let offsets = [0, 32 << 20, bytes / 16, pages * 64, pages * 128, pages * 128, pages * 128, pages * 128].reduce(into: [end]) { $0.append($0.last! + UInt($1)) }.dropFirst()
     context.require(tables == Array(offsets), "the tables of \(bytes) bytes lie at \(tables.map(hex))")
     context.require(region.contains(region.base) && region.contains(end - 1), "a region without its ends")
     let (first, last) = (UInt(bitPattern: region.tags), UInt(bitPattern: region.tags) + UInt(bytes / 16))
@@ -93,7 +94,7 @@ extension Check {
     context.require(!canBeWritten(region.base), "a unit can be written before it is asked for")
     let calls = SystemFaults.callCount
     context.require(region.commit(units: 1..<2) && region.commit(units: 1..<2), "a unit is refused")
-    context.require(SystemFaults.callCount - calls == 5, "a unit, its tags and records take \(SystemFaults.callCount - calls) calls")
+    context.require(SystemFaults.callCount - calls == 8, "a unit, its tags and records take \(SystemFaults.callCount - calls) calls")
     let (first, end) = (region.address(ofUnit: 1), region.address(ofUnit: 2))
     context.require(canBeWritten(first) && canBeWritten(end - 1), "a unit can't be written")
     context.require(!canBeWritten(first - 1) && !canBeWritten(end), "what lies beside a unit can be written")
@@ -103,10 +104,25 @@ extension Check {
     context.require(region.commit(units: 3..<4), "a unit is refused")
     // Pages of the other tables may hold records of several units.
     context.require(!canBeWritten(tags + 196_607), "tags of other units can be written")
-    for (name, start, bytes) in [("tags", tags, 64 << 10), ("bitmaps", UInt(bitPattern: region.bitmaps), 8 << 10)] {
+    let bitmaps = (0..<4).map { ("bitmaps", UInt(bitPattern: region.bitmap(ofPage: 0, part: $0)), 2 << 10) }
+    for (name, start, bytes) in [("tags", tags, 64 << 10)] + bitmaps {
       let ends = [3 * bytes, 4 * bytes - 1].map { canBeWritten(start + UInt($0)) }
       context.require(ends == [true, true], "of unit 3 the first and last \(name) can be written: \(ends)")
     }
+  }
+
+  // Of slabs of 64 B and more only the first part takes memory.
+  private static func bitmaps(_ context: CheckContext) {
+    let layers = OwnLayers(mebibytes: 4)
+    func touched() -> [Bool] { (0..<4).map { ResidentPages(layers.region.bitmap(ofPage: 0, part: $0), 64 * 128).present > 0 } }
+    let slabs = (0..<64).map { Slab(region: layers.region, page: $0) }
+    slabs.forEach { $0.open(for: SizeClass(holding: 64)) }
+    context.require(touched() == [true, false, false, false], "slabs of 64 B touch the parts \(touched()) of the bitmaps")
+    for slab in slabs where slab.page % 2 == 0 { slab.open(for: SizeClass(holding: 16)) }
+    context.require(touched() == [true, true, true, true], "slabs of 16 B touch the parts \(touched()) of the bitmaps")
+    context.require(slabs.allSatisfy { $0.checkInvariants() }, "the bitmap of a slab of 16 B changes others")
+    context.count(1)
+    withExtendedLifetime(layers) {}
   }
 
   private static func canBeWritten(_ address: UInt) -> Bool {
@@ -215,8 +231,7 @@ extension Check {
   static let slabBlocks = Check("slab-blocks", "a slab of each class: its blocks, lowest first, each home once; what its record says") { context in
     let layers = OwnLayers(mebibytes: 4)
     var generator = context.generator()
-    for index in 0..<SizeClass.count {
-      let sizeClass = SizeClass(index: index)
+    for sizeClass in SizeClass.all {
       guard let slab = layers.pool.take(order: sizeClass.slabOrder) else { return context.find("no pages") }
       slab.open(for: sizeClass)
       let count = sizeClass.slabBlocks
@@ -224,8 +239,8 @@ extension Check {
       let all = (0..<count).map { start + UInt($0 * sizeClass.size) }
       let pages = slab.pages
       let room = (64 << 10) << sizeClass.slabOrder
-      context.require(pages.count == 1 << sizeClass.slabOrder && count == room / sizeClass.size, "class \(index): \(count) blocks in \(pages.count) pages")
-      context.require(slab.sizeClass == sizeClass && slab.isOf(sizeClass) && slab.isEmpty && slab.blockCount == count, "class \(index): a slab just opened")
+      context.require(pages.count == 1 << sizeClass.slabOrder && count == room / sizeClass.size, "class \(sizeClass.index): \(count) blocks in \(pages.count) pages")
+      context.require(slab.sizeClass == sizeClass && slab.isOf(sizeClass) && slab.isEmpty && slab.blockCount == count, "class \(sizeClass.index): a slab just opened")
       let division = BlockDivision(sizeClass)
       var home = Set(all)
       func comesHome(_ block: UInt) -> Bool { slab.giveBack(0..<1, division) { _ in layers.tag(block) } == 1 }
@@ -233,30 +248,30 @@ extension Check {
         var taken: [UInt] = []
         let answer = slab.take(limit) { taken.append(layers.region.block(taggedAt: $0).address) }
         let expected = Array(home.sorted().prefix(limit))
-        context.require(taken == expected && answer == expected.count, "class \(index): \(answer) of \(limit) blocks are taken, not \(expected.count)")
-        context.require(taken.allSatisfy { layers.region.tag(at: $0) == .free(sizeClass) }, "class \(index): a tag that does not say free")
+        context.require(taken == expected && answer == expected.count, "class \(sizeClass.index): \(answer) of \(limit) blocks are taken, not \(expected.count)")
+        context.require(taken.allSatisfy { layers.region.tag(at: $0) == .free(sizeClass) }, "class \(sizeClass.index): a tag that does not say free")
         home.subtract(taken)
       }
       func sound() {
-        context.require(slab.homeCount == home.count && slab.checkInvariants(), "class \(index): \(slab.homeCount) blocks are home, not \(home.count)")
-        context.require(all.allSatisfy { slab.isHome(layers.tag($0)) == home.contains($0) }, "class \(index): others are home")
+        context.require(slab.homeCount == home.count && slab.checkInvariants(), "class \(sizeClass.index): \(slab.homeCount) blocks are home, not \(home.count)")
+        context.require(all.allSatisfy { slab.isHome(layers.tag($0)) == home.contains($0) }, "class \(sizeClass.index): others are home")
       }
       for limit in [1, 63, 64, 100, count] {
         take(limit)
         sound()
       }
       for block in all.shuffled(using: &generator).prefix(200) {
-        context.require(comesHome(block) == !home.contains(block), "class \(index): a block comes home twice, or not")
+        context.require(comesHome(block) == !home.contains(block), "class \(sizeClass.index): a block comes home twice, or not")
         home.insert(block)
-        context.require(!comesHome(block), "class \(index): a block comes home twice")
+        context.require(!comesHome(block), "class \(sizeClass.index): a block comes home twice")
         if Int.random(in: 0..<20, using: &generator) == 0 { take(3) }
       }
       sound()
       take(count)
       for block in all { _ = comesHome(block) }
       slab.close()
-      context.require(slab.sizeClass == nil && !slab.isOf(sizeClass) && slab.pages.count == 1, "class \(index): a slab that is closed")
-      context.require(!slab.isHome(layers.tag(all[0])) && !slab.checkInvariants(), "class \(index): a closed slab has blocks")
+      context.require(slab.sizeClass == nil && !slab.isOf(sizeClass) && slab.pages.count == 1, "class \(sizeClass.index): a slab that is closed")
+      context.require(!slab.isHome(layers.tag(all[0])) && !slab.checkInvariants(), "class \(sizeClass.index): a closed slab has blocks")
       layers.pool.giveBack(slab, order: sizeClass.slabOrder)
       context.count(1)
     }
