@@ -33,7 +33,7 @@ package struct ThreadCache<Memory: SharedMemory> {
 
   package static var bytes: Int {
     var slots = 0
-    for index in 0..<SizeClass.count { slots += BinLayout.slots(of: SizeClass(index: index)) }
+    for sizeClass in SizeClass.all { slots += BinLayout.slots(of: sizeClass) }
     return BinLayout.slotsOffset + (slots + SizeClass.count) * MemoryLayout<UInt>.stride
   }
 
@@ -80,10 +80,9 @@ package struct ThreadCache<Memory: SharedMemory> {
   package func lay(capacity: (SizeClass) -> Int) {
     var slots = (address + BinLayout.slotsOffset).assumingMemoryBound(to: UInt.self)
     let spareBottoms = (address + Self.bytes).assumingMemoryBound(to: UInt.self) - SizeClass.count
-    for index in 0..<SizeClass.count {
-      let sizeClass = SizeClass(index: index)
+    for sizeClass in SizeClass.all {
       bin(sizeClass).lay(
-        sizeClass, slots: SharedWord(slots + 1), capacity: UInt(capacity(sizeClass)), spareBottom: SharedWord(spareBottoms + index))
+        sizeClass, slots: SharedWord(slots + 1), capacity: UInt(capacity(sizeClass)), spareBottom: SharedWord(spareBottoms + sizeClass.index))
       slots += BinLayout.slots(of: sizeClass)
     }
     for granules in 0...(Self.routedSize / 16) {
@@ -95,7 +94,7 @@ package struct ThreadCache<Memory: SharedMemory> {
   /// each call.
   package func setOpen(_ open: Bool) {
     Memory.store(open ? UInt(Self.routedSize + 1) : 0, to: sizeLimit)
-    for index in 0..<SizeClass.count { bin(SizeClass(index: index)).setOpen(open) }
+    for sizeClass in SizeClass.all { bin(sizeClass).setOpen(open) }
   }
 
   // MARK: Registry
@@ -163,7 +162,7 @@ package struct ThreadCache<Memory: SharedMemory> {
   /// Arms every bin: each for a turn between 1 and twice the interval, so that one block in `interval` is taken on average;
   /// for its usual turn, at which nothing is sampled, where the interval is 0.
   package func arm(interval: UInt) {
-    for index in 0..<SizeClass.count { arm(bin(SizeClass(index: index)), interval: interval) }
+    for sizeClass in SizeClass.all { arm(bin(sizeClass), interval: interval) }
     armedInterval = interval
   }
 
@@ -171,7 +170,7 @@ package struct ThreadCache<Memory: SharedMemory> {
   /// holds by then another thread had, and may have neighbours of in the same line. Where blocks are sampled their turns stand.
   package func armFirst() {
     guard armedInterval == 0 else { return }
-    for index in 0..<SizeClass(holding: CacheLine.bytes).index { bin(SizeClass(index: index)).arm(turn: 1) }
+    for sizeClass in SizeClasses(0..<SizeClass(holding: CacheLine.bytes).index) { bin(sizeClass).arm(turn: 1) }
   }
 
   /// Arms one bin for its next turn.

@@ -26,10 +26,9 @@ package struct Depots<Memory: SharedMemory> {
     self.heads = heads
     self.metadata = metadata
     self.surplusLimitBytes = surplusLimitBytes
-    for index in 0..<SizeClass.count {
-      let sizeClass = SizeClass(index: index)
+    for sizeClass in SizeClass.all {
       let limit = max(limitBytes, 2 * sizeClass.batch * sizeClass.size)
-      Memory.store(UInt(bitPattern: limit), to: word(index, 2))
+      Memory.store(UInt(bitPattern: limit), to: word(sizeClass.index, 2))
       allow(firstBytes(sizeClass), sizeClass)
     }
   }

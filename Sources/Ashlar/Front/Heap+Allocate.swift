@@ -177,8 +177,7 @@ extension Heap {
   // Free blocks in the stacks of sparse classes keep apart what could be one block of this class, and fresh pages be spared.
   private func drainLenders(of sizeClass: SizeClass) {
     guard slabs.isShort(sizeClass) else { return }
-    for index in LoanShape.candidates(for: sizeClass) {
-      let lender = SizeClass(index: index)
+    for lender in LoanShape.candidates(for: sizeClass) {
       let waiting = depots.blockCount(lender)
       guard waiting > 0, LoanShape(sizeClass, from: lender) != nil, slabs.isSparse(lender, but: waiting) else { continue }
       if let twice = depots.drain(lender, into: slabs) { reportHandedOutTwice(twice, lender) }
@@ -231,8 +230,7 @@ extension Heap {
 
   /// Brings home what `body` takes out of each class's stack.
   func drainDepots(_ body: (SizeClass, SlabClasses<Memory>) -> TagAddress?) {
-    for index in 0..<SizeClass.count {
-      let sizeClass = SizeClass(index: index)
+    for sizeClass in SizeClass.all {
       if let twice = body(sizeClass, slabs) { reportHandedOutTwice(twice, sizeClass) }
     }
   }

@@ -87,8 +87,7 @@ extension Heap {
 
   /// Empties a cache that no thread uses any more.
   func flushAll(_ cache: ThreadCache<Memory>) {
-    for index in 0..<SizeClass.count {
-      let sizeClass = SizeClass(index: index)
+    for sizeClass in SizeClass.all {
       let bin = cache.bin(sizeClass)
       while bin.count > 0 { flush(bin, of: cache, sizeClass, Int(bin.count)) }
     }
@@ -98,8 +97,7 @@ extension Heap {
   /// Sends home what lies in those bins of the caller's own cache that nothing was allocated from since the last look, at that tick:
   /// each block may keep a slab. Not by the global stacks, where it would wait as long again.
   package func sendIdleHome(_ cache: ThreadCache<Memory>, since: UInt) {
-    for index in 0..<SizeClass.count {
-      let sizeClass = SizeClass(index: index)
+    for sizeClass in SizeClass.all {
       let bin = cache.bin(sizeClass)
       guard bin.wasIdle() else { continue }
       bin.resetAllowance(sizeClass)
@@ -109,9 +107,9 @@ extension Heap {
 
   /// Sends home all that the caller's own cache holds.
   func sendAllHome(_ cache: ThreadCache<Memory>) {
-    for index in 0..<SizeClass.count {
-      let bin = cache.bin(SizeClass(index: index))
-      if bin.count > 0 { sendHome(bin, SizeClass(index: index), Int(bin.count)) }
+    for sizeClass in SizeClass.all {
+      let bin = cache.bin(sizeClass)
+      if bin.count > 0 { sendHome(bin, sizeClass, Int(bin.count)) }
     }
     cache.discardSpare(to: depots)
   }

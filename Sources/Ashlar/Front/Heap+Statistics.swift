@@ -2,7 +2,7 @@ extension Heap {
   /// O(size classes × threads).
   package func statistics() -> Statistics {
     var result = Statistics()
-    for index in 0..<SizeClass.count { result.small = result.small + statistics(of: SizeClass(index: index)) }
+    for sizeClass in SizeClass.all { result.small = result.small + statistics(of: sizeClass) }
     let pages = pages.live
     result.small = result.small + Statistics.Figures(
       allocations: policy.pageSamples, liveBlocks: pages.blocks, liveBytes: pages.bytes)
@@ -41,8 +41,7 @@ extension Heap {
   /// Where free memory waits. O(size classes × threads).
   package func freeMemory() -> FreeMemory {
     var free = FreeMemory()
-    for index in 0..<SizeClass.count {
-      let sizeClass = SizeClass(index: index)
+    for sizeClass in SizeClass.all {
       registry.visit { cache in
         if Memory.load(cache.owned) == 2 { return true }
         free.caches += Int(cache.bin(sizeClass).count) * sizeClass.size
@@ -63,9 +62,9 @@ extension Heap {
     let all = statistics()
     for level in Level.allCases { Self.print(level.name, nil, Self.figures(of: level, in: all)) }
     Self.print(freeMemory())
-    for index in 0..<SizeClass.count {
-      let figures = statistics(of: SizeClass(index: index))
-      if figures.allocations > 0 { Self.print("class", SizeClass(index: index).size, figures) }
+    for sizeClass in SizeClass.all {
+      let figures = statistics(of: sizeClass)
+      if figures.allocations > 0 { Self.print("class", sizeClass.size, figures) }
     }
   }
 

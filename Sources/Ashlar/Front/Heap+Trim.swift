@@ -47,8 +47,7 @@ extension Heap {
     var sound = true
     registry.visit { cache in
       if Memory.load(cache.owned) == 2 { return true }
-      for index in 0..<SizeClass.count {
-        let sizeClass = SizeClass(index: index)
+      for sizeClass in SizeClass.all {
         let bin = cache.bin(sizeClass)
         for slot in 0..<bin.count where Memory.load(bin[slot].byte) != Tag.free(sizeClass).value { sound = false }
       }

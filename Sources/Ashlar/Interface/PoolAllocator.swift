@@ -79,7 +79,7 @@ extension PoolAllocator {
   public static let levelLimits = (small: SizeClass.largest, medium: Request.mediumLimit, large: DirectMappings<HardwareMemory>.hugeLimit)
 
   /// Bytes of a block of each size class, smallest first.
-  public static var sizeClasses: [Int] { (0..<SizeClass.count).map { SizeClass(index: $0).size } }
+  public static var sizeClasses: [Int] { SizeClass.all.map(\.size) }
 
   /// What the heap holds and has done. O(size classes × threads); cheap enough to call in a loop.
   public func statistics() -> Statistics { ProcessHeap.shared?.statistics() ?? Statistics() }

@@ -23,8 +23,8 @@ package struct LoanShape {
   }
 
   /// The classes that may lend to `borrower`, smallest first.
-  package static func candidates(for borrower: SizeClass) -> Range<Int> {
-    SizeClass(holding: borrower.size / mostBlocks).index..<borrower.index
+  package static func candidates(for borrower: SizeClass) -> SizeClasses {
+    SizeClasses(SizeClass(holding: borrower.size / mostBlocks).index..<borrower.index)
   }
 
   // A bit at each block of a word of the bitmap at which one may begin.

@@ -72,8 +72,8 @@ extension SlabClasses {
     }
     var (lent, looks) = (0, 0)
     // The smallest first: the holes that are left are larger ones.
-    for index in LoanShape.candidates(for: sizeClass) where lent < limit {
-      guard let found = borrow(sizeClass, from: SizeClass(index: index), limit - lent, body) else { continue }
+    for lender in LoanShape.candidates(for: sizeClass) where lent < limit {
+      guard let found = borrow(sizeClass, from: lender, limit - lent, body) else { continue }
       lent += found
       looks += 1
     }

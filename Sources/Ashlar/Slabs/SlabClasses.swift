@@ -187,8 +187,7 @@ package struct SlabClasses<Memory: SharedMemory> {
 
   /// Whether every listed slab is sound and of its class.
   package func checkInvariants() -> Bool {
-    for index in 0..<SizeClass.count {
-      let sizeClass = SizeClass(index: index)
+    for sizeClass in SizeClass.all {
       let sound = lock(sizeClass).withLock { () -> Bool in
         guard var slab = firstSlab(sizeClass) else { return true }
         repeat {

@@ -12,7 +12,7 @@ extension Check {
         all += 1
         guard HardwareMemory.load(cache.owned) == 0 else { return true }
         left += 1
-        for index in 0..<SizeClass.count { held += cache.bin(SizeClass(index: index)).count }
+        for sizeClass in SizeClass.all { held += cache.bin(sizeClass).count }
         return true
       }
       return (all, left, held)

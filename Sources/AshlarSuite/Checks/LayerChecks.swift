@@ -61,7 +61,7 @@ extension Check {
   }
 
   private static func bins(of cache: ThreadCache<HardwareMemory>, _ context: CheckContext) {
-    let classes = (0..<SizeClass.count).map { SizeClass(index: $0) }
+    let classes = Array(SizeClass.all)
     func block(_ sizeClass: SizeClass, _ number: UInt) -> TagAddress { TagAddress(UInt(sizeClass.index << 32) + number) }
     for sizeClass in classes {
       let bin = cache.bin(sizeClass)

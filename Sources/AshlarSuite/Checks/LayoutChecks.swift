@@ -73,7 +73,7 @@ extension Check {
   private static func counters(_ context: CheckContext) {
     let memory = ZeroedMemory(bytes: HeapCounters<HardwareMemory>.bytes)
     let counters = HeapCounters<HardwareMemory>(state: memory.start)
-    let classes = (0..<SizeClass.count).map { SizeClass(index: $0) }
+    let classes = Array(SizeClass.all)
     for order in 0..<BuddyTables.orders { (0...order).forEach { _ in counters.countMedium(order) } }
     for sizeClass in classes { (0...sizeClass.index).forEach { _ in counters.countUncached(sizeClass) } }
     for order in 0..<BuddyTables.orders { context.require(counters.medium(order) == (order + 1, order + 1), "order \(order): \(counters.medium(order))") }

@@ -10,8 +10,8 @@ extension Check {
     "loan-shapes", "loans: for every two classes, where in a slab blocks of the one are found in the other, each beside a plain search"
   ) { context in
     var generator = context.generator()
-    for borrower in (0..<SizeClass.count).map(SizeClass.init(index:)) {
-      for lender in (0..<SizeClass.count).map(SizeClass.init(index:)) {
+    for borrower in SizeClass.all {
+      for lender in SizeClass.all {
         guard let shape = LoanShape(borrower, from: lender) else { continue }
         let wasted = shape.blocks * lender.size - borrower.size
         context.require(

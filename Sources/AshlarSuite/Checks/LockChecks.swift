@@ -37,7 +37,7 @@ extension Check {
       guard let memory = System.map(4096) else { _exit(2) }
       System.unmap(memory, 4096)
     }
-    let classes = (0..<SizeClass.count).map { heap.slabs.lock(SizeClass(index: $0)) }
+    let classes = SizeClass.all.map { heap.slabs.lock($0) }
     let pool = PoolAllocator()
     for size in [64, 5000, 100_000] { pool.deallocate(pool.allocateIfPossible(size: size)) }
     finish("blocks that a cache has", holding: classes + [heap.pool.lock, heap.metadata.lock, heap.registry.lock, heap.direct.lock], context) {

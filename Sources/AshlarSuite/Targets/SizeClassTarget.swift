@@ -14,7 +14,7 @@ extension FuzzTarget {
     }
   }
 
-  private static let sizes = (0..<SizeClass.count).map { SizeClass(index: $0).size }
+  private static let sizes = SizeClass.all.map(\.size)
 
   static let sizeClasses = FuzzTarget(
     "size-classes", "the class of every size and alignment, and where the blocks of a slab begin",
