@@ -7,15 +7,19 @@ extension Buddy {
     let index = block.index &>> (order &- block.order)
     guard index &<< (order &- block.order) == block.index, exists(order, index), tryBecomeWorker() else { return false }
     drain()
-    let isGrown = inTransit { join(block.order, block.index &+ 1, below: order) }
+    let isGrown = inTransit { joinRest(of: index, order, to: block) }
     resign()
     return isGrown
+  }
+
+  private func joinRest(of index: Int, _ order: Int, to block: Block) -> Bool {
+    listHot(in: index, of: order)
+    return join(block.order, block.index &+ 1, below: order)
   }
 
   // Block by block, each twice as large as the one before it, or none of them.
   private func join(_ order: Int, _ behind: Int, below last: Int) -> Bool {
     guard order < last else { return true }
-    listHot(order, behind)
     guard let state = claim(order, behind) else { return false }
     let block = Block(order: order, index: behind, isDirty: state & State.dirty != 0)
     guard join(order &+ 1, behind &>> 1 &+ 1, below: last) else {
@@ -26,12 +30,12 @@ extension Buddy {
     return true
   }
 
-  // What was freed last of its order is in no list.
-  private func listHot(_ order: Int, _ index: Int) {
-    let slot = tables.hot(order: order)
-    let found = Memory.load(slot)
-    guard found != 0, Block(found).index == index else { return }
-    // Acquires what its release has done.
-    if Memory.compareExchange(slot, expected: found, desired: 0, .acquiring) == found { merge(found) }
+  // What was freed last of its order is in no list, and keeps its buddy from being merged.
+  private func listHot(in index: Int, of order: Int) {
+    for smaller in 0..<order {
+      let found = Memory.load(tables.hot(order: smaller))
+      guard found != 0, Block(found).firstUnit &>> order == index else { continue }
+      if takeHot(smaller, ifStill: found) { merge(found) }
+    }
   }
 }

@@ -100,6 +100,12 @@ package struct Buddy<Memory: SharedMemory> {
     return packed == 0 ? nil : packed
   }
 
+  // False when it is not there any more.
+  func takeHot(_ order: Int, ifStill found: UInt) -> Bool {
+    // Acquires what its release has done.
+    Memory.compareExchange(tables.hot(order: order), expected: found, desired: 0, .acquiring) == found
+  }
+
   private func takeQueuedOrListed(_ order: Int) -> Block? {
     drainUnlessActive()
     while true {
@@ -392,13 +398,9 @@ package struct Buddy<Memory: SharedMemory> {
   private func coolHot(now: UInt, age: UInt, downToCap: Bool) {
     for order in 0..<BuddyTables.orders {
       if downToCap, !retention.isOverCap(dirtyUnits: dirtyUnits) { return }
-      let slot = tables.hot(order: order)
-      let found = Memory.load(slot)
+      let found = Memory.load(tables.hot(order: order))
       guard found != 0, isOld(Packed.stamp(found), now: now, age: age) else { continue }
-      // Acquires what its release has done.
-      if Memory.compareExchange(slot, expected: found, desired: 0, .acquiring) == found {
-        merge(purged(Block(found)), since: Packed.stamp(found))
-      }
+      if takeHot(order, ifStill: found) { merge(purged(Block(found)), since: Packed.stamp(found)) }
     }
   }
 

@@ -31,19 +31,27 @@ extension Check {
   static let depotLimit = Check(
     "depot-limit", "what the global stacks keep at most: of each class 1 MiB or two magazines, and of all together 32 MiB above that"
   ) { context in
-    let pool = PoolAllocator()
-    guard let heap = ProcessHeap.shared else { return context.find("no heap") }
-    let (depots, slabs, switches) = (heap.depots, heap.slabs, heap.switches)
+    // Nothing is looked at for its age meanwhile, however long it takes.
+    let made = OwnHeap.with(OwnHeap.switches(region: 512 << 20) { $0.delay = 1_000_000_000 }) { heap in
+      guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
+      HardwareMemory.cache = cache.address
+      limits(of: heap.depots, in: heap, context)
+    }
+    context.require(made, "no heap")
+  }
+
+  private static func limits(of depots: Depots<HardwareMemory>, in heap: Heap<HardwareMemory>, _ context: CheckContext) {
+    let (slabs, switches) = (heap.slabs, heap.switches)
     func use(_ size: Int, _ bytes: Int) {
-      let blocks = (0..<(bytes / size)).compactMap { _ in pool.allocateIfPossible(size: size) }
-      blocks.forEach { pool.deallocate($0) }
+      let blocks = (0..<(bytes / size)).compactMap { _ in heap.allocate(size) }
+      blocks.forEach { heap.free($0) }
       context.count(blocks.count)
     }
-    // What is turned away and missed is allowed the next time: each turn allows twice as much, unless a look comes between.
+    // What is turned away and missed is allowed the next time: each turn allows twice as much.
     func allowMost(_ size: Int) {
       let (sizeClass, binBytes) = (SizeClass(holding: size), 2 << 20)
       func isAllowed() -> Bool { depots.allowedBytes(sizeClass) == depots.limit(sizeClass) + switches.surplus }
-      for _ in 0..<100 where !isAllowed() { use(size, 2 * depots.allowedBytes(sizeClass) + 2 * binBytes) }
+      for _ in 0..<20 where !isAllowed() { use(size, 2 * depots.allowedBytes(sizeClass) + 2 * binBytes) }
       context.require(isAllowed(), "class \(size): no more than \(depots.allowedBytes(sizeClass)) bytes are allowed")
     }
     func keep(_ size: Int, outOf bytes: Int, _ least: Int, _ most: Int) {
@@ -54,14 +62,14 @@ extension Check {
         kept <= most && kept > least - sizeClass.batch * size, "class \(size): \(kept) bytes are kept, not \(least) to \(most)")
       // Full ones, as a bin that overflows sends them.
       let isFull = depots.blockCount(sizeClass) % sizeClass.batch == 0
-      context.require(isFull || switches.cachePercent < 100, "class \(size): magazines are not full")
-      // What lies here is had before what is home; some may go home meanwhile, for its age.
+      context.require(isFull, "class \(size): magazines are not full")
+      // What lies here is had before what is home.
       let taken = slabs.takenCount(sizeClass)
-      let again = (0..<min(kept / size, 4 * sizeClass.batch)).compactMap { _ in pool.allocateIfPossible(size: size) }
-      context.require(slabs.takenCount(sizeClass) <= taken, "class \(size): blocks are taken from home while others are here")
-      again.forEach { pool.deallocate($0) }
+      let again = (0..<min(kept / size, 4 * sizeClass.batch)).compactMap { _ in heap.allocate(size) }
+      context.require(slabs.takenCount(sizeClass) == taken, "class \(size): blocks are taken from home while others are here")
+      again.forEach { heap.free($0) }
     }
-    for sizeClass in (0..<SizeClass.count).map({ SizeClass(index: $0) }) {
+    for sizeClass in SizeClass.all {
       let own = max(switches.depot, 2 * sizeClass.batch * sizeClass.size)
       context.require(depots.limit(sizeClass) == own, "class \(sizeClass.size) may keep \(depots.limit(sizeClass)) bytes, not \(own)")
     }
@@ -69,7 +77,7 @@ extension Check {
       let (own, other) = (max(switches.depot, 2 * SizeClass(holding: size).batch * size), size == 2048 ? 4096 : 2048)
       allowMost(size)
       allowMost(other)
-      pool.trim()
+      heap.trim()
       context.require(depots.surplusBytes == 0, "\(depots.surplusBytes) bytes too many are counted in empty stacks")
       keep(size, outOf: 12 << 20, 10 << 20, 12 << 20)
       keep(size, outOf: 48 << 20, own + switches.surplus, own + switches.surplus)
@@ -77,7 +85,7 @@ extension Check {
       keep(other, outOf: 4 << 20, 1 << 20, switches.depot + SizeClass(holding: size).batch * size)
       context.require(depots.surplusBytes <= switches.surplus, "\(depots.surplusBytes) bytes are kept above the limits")
     }
-    pool.trim()
+    heap.trim()
   }
 
   static let idleDepots = Check("idle-depots", "the global stacks: what a class has not needed since the last look goes home, and the rest stays") { context in
@@ -246,7 +254,7 @@ extension Check {
       let classes = [64, 40 << 10].map(SizeClass.init(holding:))
       let bins = classes.map(cache.bin)
       func fill() {
-        for (sizeClass, bin) in zip(classes, bins) where bin.count == 0 { heap.fill(bin, 5, sizeClass) }
+        for (sizeClass, bin) in zip(classes, bins) where bin.count == 0 { heap.fill(bin, sizeClass.size == 64 ? 5 : 1, sizeClass) }
       }
       func look(_ expected: [UInt], _ when: String) {
         heap.sendIdleHome(cache, since: 0)
@@ -255,14 +263,16 @@ extension Check {
       }
       fill()
       look([0, 0], "none was ever used")
-      for (used, expected) in [(0, [5, 0]), (1, [0, 5])] as [(Int, [UInt])] {
+      for (used, expected) in [(0, [5, 0]), (1, [0, 1])] as [(Int, [UInt])] {
         fill()
         _ = bins[used].popUnsampled()
         bins[used].count += 1
         look(expected, "bin \(used) was used")
       }
       look([0, 0], "none was used")
-      heap.detach(cache)
+      HardwareMemory.cache = cache.address
+      spare(heap, cache, "a trim", context) { heap.trim() }
+      spare(heap, cache, "its end", context) { heap.detach(cache) }
     }
     context.require(made, "no heap")
     // Nobody asks for it: a thread that goes on with one class looks at the others.
@@ -275,6 +285,16 @@ extension Check {
       for _ in 0..<2048 { pool.deallocate(pool.allocateIfPossible(size: 64)) }
     }
     context.require(bin.count == 0, "what is not used stays in its bin")
+  }
+
+  // The magazine that a thread keeps empty is for others from then on.
+  private static func spare(
+    _ heap: Heap<HardwareMemory>, _ cache: ThreadCache<HardwareMemory>, _ name: String, _ context: CheckContext, _ givesUp: () -> Void
+  ) {
+    guard let magazine = heap.depots.takeEmpty() else { return context.find("no magazine") }
+    cache.discard(magazine, to: heap.depots)
+    givesUp()
+    context.require(heap.depots.takeEmpty()?.address == magazine.address, "\(name) leaves a thread's empty magazine where it was")
   }
 
   static let poolCap = Check("pool-cap", "more free pages than may stay dirty: given back down to the cap, and no further") { context in

@@ -148,6 +148,42 @@ extension Check {
     }
     context.require(made, "no heap")
     refusedBehind(context)
+    everywhere(context)
+  }
+
+  // Every block of a region whose last ones of an order do not exist, to every larger order, all else being free or one unit of it in use.
+  private static func everywhere(_ context: CheckContext) {
+    let units = 12
+    for held in 0..<4 {
+      for index in 0..<(units >> held) {
+        for wanted in (held + 1)...4 {
+          let block = Buddy<HardwareMemory>.Block(order: held, index: index, isDirty: true)
+          // The first behind it, and the last of the larger one.
+          for used in [nil, block.units.upperBound, block.firstUnit + 1 << wanted - 1] where used.map({ $0 < units }) ?? true {
+            grow(block, to: wanted, in: units, used: used, context)
+          }
+        }
+      }
+    }
+  }
+
+  private static func grow(
+    _ block: Buddy<HardwareMemory>.Block, to wanted: Int, in units: Int, used: Int?, _ context: CheckContext
+  ) {
+    let layers = OwnLayers(mebibytes: units)
+    let name = "a block of order \(block.order) at unit \(block.firstUnit) of \(units), to order \(wanted)\(used.map { ", unit \($0) in use" } ?? "")"
+    let all = (0..<units).compactMap { _ in layers.buddy.allocate(order: 0) }
+    context.require(all.count == units, "no memory")
+    let grown = block.firstUnit..<(block.firstUnit + 1 << wanted)
+    for single in all where !block.units.contains(single.firstUnit) && single.firstUnit != used { layers.buddy.release(single) }
+    let isPossible = block.firstUnit % (1 << wanted) == 0 && grown.upperBound <= units && !(used.map(grown.contains) ?? false)
+    context.require(layers.buddy.grow(block, to: wanted) == isPossible, "\(name): grows, or does not")
+    let taken = Set(isPossible ? grown : block.units).union(used.map { [$0] } ?? [])
+    context.require(layers.buddy.checkInvariants(), "\(name): the records do not agree")
+    var free: [Int] = []
+    layers.buddy.visitListed { order, index in free += (index << order)..<((index + 1) << order) }
+    context.require(free.sorted() == (0..<units).filter { !taken.contains($0) }, "\(name): free is \(free.sorted())")
+    context.count(1)
   }
 
   private static func besideNeighbour(_ context: CheckContext, _ heap: Heap<HardwareMemory>, _ block: UnsafeMutableRawPointer) {
@@ -172,6 +208,7 @@ extension Check {
       guard let same = heap.reallocate(block, 8 * mebibyte) else { return context.find("what was refused is lost") }
       context.require(same == block, "a block moves that could grow")
       memset(block, 1, 8 * mebibyte)
+      context.require(!ProcessMemory.isWritable(block + 8 * mebibyte), "what lies behind a block that has grown can be written")
       context.count(1)
     }
     context.require(made, "no heap")
@@ -186,11 +223,7 @@ extension Check {
         heap.buddy.purge(all: true)
         context.count(1)
       }
-      if let block = heap.allocate(32 * mebibyte) {
-        guard let moved = heap.reallocate(block, 4 * mebibyte) else { return context.find("no memory") }
-        context.require(moved != block, "an eighth of a block keeps its place")
-        heap.free(moved)
-      }
+      shrunkElsewhere(context, heap)
       shrunkMapping(context, heap)
     }
     context.require(made, "no heap")
@@ -206,6 +239,7 @@ extension Check {
     context.require(Pattern.firstDifference(block, 0..<smaller, seed: 3) == nil, "\(name): the block has changed")
     let figures = heap.statistics().medium
     context.require(figures.liveBlocks == 1 && figures.liveBytes == usable, "\(name): \(figures.liveBytes) bytes are counted")
+    context.require(heap.reallocate(same, usable - 1) == same && heap.statistics().medium == figures, "\(name): what is resized within its order counts")
     // Of each order up to that of the whole one block lies behind it, all of them used.
     context.require(heap.buddy.dirtyUnits * mebibyte == size - usable, "\(name): \(heap.buddy.dirtyUnits) units are free and touched")
     var behind: [UnsafeMutableRawPointer] = []
@@ -222,6 +256,20 @@ extension Check {
     let late = FaultRecorder.record { heap.free(block) }
     context.require(late.map(\.kind) == ["double free"] && late.first?.blockSize == usable, "\(name): a late second free draws \(late)")
     context.require(heap.statistics().total.liveBlocks == 0 && heap.checkInvariants(), "\(name): the heap's records do not agree")
+  }
+
+  // An eighth of a block is copied, to before a neighbour's.
+  private static func shrunkElsewhere(_ context: CheckContext, _ heap: Heap<HardwareMemory>) {
+    guard let place = heap.allocate(4 * mebibyte), let neighbour = heap.allocate(4 * mebibyte), let block = heap.allocate(32 * mebibyte)
+    else { return context.find("no memory") }
+    Pattern.fill(neighbour, 0..<(4 * mebibyte), seed: 8)
+    Pattern.fill(block, 0..<(32 * mebibyte), seed: 9)
+    heap.free(place)
+    guard let moved = heap.reallocate(block, 4 * mebibyte) else { return context.find("no memory") }
+    context.require(moved == place && neighbour == place + 4 * mebibyte, "an eighth of a block keeps its place")
+    context.require(Pattern.firstDifference(moved, 0..<(4 * mebibyte), seed: 9) == nil, "an eighth of a block has changed")
+    context.require(Pattern.firstDifference(neighbour, 0..<(4 * mebibyte), seed: 8) == nil, "a block that shrinks is copied over its neighbour")
+    for block in [moved, neighbour] { heap.free(block) }
   }
 
   private static func shrunkMapping(_ context: CheckContext, _ heap: Heap<HardwareMemory>) {

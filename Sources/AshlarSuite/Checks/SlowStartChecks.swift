@@ -32,12 +32,16 @@ extension Check {
         context.require(depots.hasRoom(blocks, sizeClass) && !depots.hasRoom(blocks + 1, sizeClass), "\(when), class \(size) keeps other than it may")
         context.count(1)
       }
-      func lieIdle() {
+      func put() {
         guard let magazine = depots.takeEmpty() else { return context.find("no magazine") }
         let blocks = layers.blocks(sizeClass, sizeClass.batch)
         magazine.hold(blocks.count) { layers.tag(blocks[$0]) }
         depots.put(magazine, sizeClass)
-        for _ in 0..<2 { _ = depots.drainIdle(sizeClass, since: 0, into: layers.slabs) }
+      }
+      func look() { _ = depots.drainIdle(sizeClass, since: 0, into: layers.slabs) }
+      func lieIdle() {
+        put()
+        for _ in 0..<2 { look() }
       }
       func miss() { context.require(depots.take(sizeClass) == nil, "a magazine from nowhere") }
       expect(first, "at first")
@@ -52,6 +56,13 @@ extension Check {
       expect(first, "when some were turned away")
       _ = depots.drain(sizeClass, into: layers.slabs)
       expect(first, "when it was emptied")
+      put()
+      guard let magazine = depots.take(sizeClass) else { return context.find("a magazine is lost") }
+      expect(first, "when it had what was asked for")
+      _ = layers.slabs.giveBack(sizeClass, magazine.count) { magazine[$0] }
+      depots.discard(magazine)
+      look()
+      expect(first, "when nothing was idle")
       miss()
       expect(min(2 * first, most), "when those that were turned away are missed")
       miss()
@@ -135,6 +146,8 @@ private struct BinAllowance {
     runEmpty()
     let twice = min(2 * most, bin.capacity)
     expect(twice, "when it ran empty after that")
+    runEmpty()
+    expect(twice, "when it ran empty and had not overflowed again")
     cache.setOpen(false)
     expect(twice, open: false, "closed")
     overflow()

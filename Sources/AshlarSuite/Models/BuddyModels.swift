@@ -155,6 +155,21 @@ extension Model {
         },
       ])
     },
+    Model("buddy-grow-age", "buddy: what was nearly joined to a block is given back when it has been free for the delay, and not before", threads: 1) {
+      buddy(delay: 1000, { state in for thread in [1, 2, 3, 3] { try state.take(thread, order: 0) } }, [
+        Action("give the second unit back, and make the first one grow in vain") { state in
+          let word = state.word(unit: 1)
+          try state.giveBack(2)
+          _ = state.buddy.checkInvariants()
+          for (pause, isKept) in [(500, true), (500, false)] as [(UInt, Bool)] {
+            state.wait(milliseconds: pause)
+            try state.grow(1, to: 2, required: false)
+            state.buddy.purge(all: false)
+            try require((word[0] != 0) == isKept, "after \(pause) ms more of a delay of a second a unit is \(isKept ? "given back" : "kept")")
+          }
+        },
+      ])
+    },
     Model("buddy-grow-merge", "buddy: of two that merge and one that makes its block grow one is at work at a time", threads: 2, bound: 2) {
       buddy({ state in for thread in [1, 2, 3, 3] { try state.take(thread, order: 0) } },
         [.grow(1, to: 1), .giveBack(1), .purge(all: true)], [.giveBack(2), .purge(all: true)])

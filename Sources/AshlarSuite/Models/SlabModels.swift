@@ -40,6 +40,15 @@ extension Action where State == LayerState {
       try require(state.depots.drain(large, into: state.slabs) == nil, "a block in a depot is said to be freed twice")
     }
   }
+  /// What happens to a cache that overflows when the stack has all that it may.
+  fileprivate static var turnAway: Action {
+    Action("turn blocks away") { try require(!$0.depots.admit(100, large), "all blocks are admitted that come") }
+  }
+  fileprivate static var drainIdle: Action {
+    Action("send home what nobody needed") { state in
+      try require(state.depots.drainIdle(large, since: 0, into: state.slabs) == nil, "a block in a depot is said to be freed twice")
+    }
+  }
 }
 
 extension Model {
@@ -58,7 +67,23 @@ extension Model {
       try require(state.depots.blockCount(large) == 0, "\(inDepot) blocks counted in the depot, \(state.depots.blockCount(large)) too many")
       try require(state.depots.surplusBytes == 0, "\(state.depots.surplusBytes) bytes too many counted above the limit")
       try state.requireSoundSlabs(large)
+      try requireSoundAllowance(state)
     }
+  }
+
+  // Two threads that change it at once may leave what either of them made of it, and nothing else.
+  private static func requireSoundAllowance(_ state: LayerState) throws {
+    let depots = state.depots
+    func require(_ blocks: ClosedRange<Int>, _ when: String) throws {
+      let (allowed, most) = (depots.allowedBytes(large), depots.limit(large))
+      let bounds = min(blocks.lowerBound * large.size, most)...min(blocks.upperBound * large.size, most)
+      try ScheduleExplorer.require(bounds.contains(allowed) && allowed % large.size == 0, "a class may keep \(allowed) bytes \(when)")
+    }
+    try require(1...4, "at the end")
+    let twice = 2 * depots.allowedBytes(large) / large.size
+    _ = depots.admit(100, large)
+    _ = depots.take(large)
+    try require(twice...twice, "when those that were turned away are missed")
   }
 
   static let slabModels: [Model] = [
@@ -182,6 +207,17 @@ extension Model {
         try state.takeBlocks(2, large, 1)
         try putOne(state)
       }, [.put(1), .refill(1)], [.put(2), .refill(2)])
+    },
+    Model("depot-turned-away", "depot: two threads miss blocks that they were not allowed to put", threads: 2) {
+      layers({ _ in }, [.turnAway, .refill(1)], [.turnAway, .refill(2)])
+    },
+    Model("depot-idle", "depot: one thread misses blocks while another sends home what nobody needed", threads: 2) {
+      layers({ state in
+        try state.takeBlocks(1, large, 1)
+        try putOne(state)
+        // Looked at, and idle from now on.
+        _ = state.depots.drainIdle(large, since: 0, into: state.slabs)
+      }, [.turnAway, .refill(1), .refill(1)], [.drainIdle])
     },
     Model("refill-drain-put", "depot: a third thread puts meanwhile", threads: 3) {
       layers({ state in
