@@ -144,6 +144,7 @@ extension Check {
       }
       context.require(heap.buddy.dirtyUnits == 0, "\(heap.buddy.dirtyUnits) units are free and touched beside a block that has all that were")
       for size in [16, 4, 2] { _ = heap.reallocate(block, size * mebibyte) }
+      furtherUp(context, heap, block)
       besideNeighbour(context, heap, block)
     }
     context.require(made, "no heap")
@@ -184,6 +185,13 @@ extension Check {
     layers.buddy.visitListed { order, index in free += (index << order)..<((index + 1) << order) }
     context.require(free.sorted() == (0..<units).filter { !taken.contains($0) }, "\(name): free is \(free.sorted())")
     context.count(1)
+  }
+
+  private static func furtherUp(_ context: CheckContext, _ heap: Heap<HardwareMemory>, _ first: UnsafeMutableRawPointer) {
+    guard let next = heap.allocate(4 * mebibyte), let block = heap.allocate(4 * mebibyte) else { return context.find("no memory") }
+    context.require(next == first + 4 * mebibyte && block == first + 8 * mebibyte, "blocks lie elsewhere")
+    context.require(heap.reallocate(block, 8 * mebibyte) == block, "a block moves that could grow, further up")
+    for block in [block, next] { heap.free(block) }
   }
 
   private static func besideNeighbour(_ context: CheckContext, _ heap: Heap<HardwareMemory>, _ block: UnsafeMutableRawPointer) {
