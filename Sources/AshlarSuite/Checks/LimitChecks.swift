@@ -271,6 +271,7 @@ extension Check {
       }
       look([0, 0], "none was used")
       HardwareMemory.cache = cache.address
+      untouched(heap, cache, context)
       spare(heap, cache, "a trim", context) { heap.trim() }
       spare(heap, cache, "its end", context) { heap.detach(cache) }
     }
@@ -285,6 +286,16 @@ extension Check {
       for _ in 0..<2048 { pool.deallocate(pool.allocateIfPossible(size: 64)) }
     }
     context.require(bin.count == 0, "what is not used stays in its bin")
+  }
+
+  // Nor are slots touched for that which never had a block.
+  private static func untouched(_ heap: Heap<HardwareMemory>, _ cache: ThreadCache<HardwareMemory>, _ context: CheckContext) {
+    func touched() -> Int { ResidentPages(cache.address, ThreadCache<HardwareMemory>.bytes).present }
+    let before = touched()
+    heap.sendIdleHome(cache, since: 0)
+    context.require(touched() == before, "a look at bins that have nothing touches \(touched() - before) pages of their slots")
+    heap.trim()
+    context.require(touched() == before, "a trim of bins that have nothing touches \(touched() - before) pages of their slots")
   }
 
   // The magazine that a thread keeps empty is for others from then on.

