@@ -176,9 +176,13 @@ extension Check {
     let all = (0..<units).compactMap { _ in layers.buddy.allocate(order: 0) }
     context.require(all.count == units, "no memory")
     let grown = block.firstUnit..<(block.firstUnit + 1 << wanted)
-    for single in all where !block.units.contains(single.firstUnit) && single.firstUnit != used { layers.buddy.release(single) }
+    let released = all.filter { !block.units.contains($0.firstUnit) && $0.firstUnit != used }
+    released.forEach { layers.buddy.release($0) }
+    func hot() -> UInt { HardwareMemory.load(layers.buddy.tables.hot(order: 0)) }
+    let last = hot()
     let isPossible = block.firstUnit % (1 << wanted) == 0 && grown.upperBound <= units && !(used.map(grown.contains) ?? false)
     context.require(layers.buddy.grow(block, to: wanted) == isPossible, "\(name): grows, or does not")
+    context.require(hot() == last || grown.contains(released.last!.firstUnit), "\(name): what was freed last elsewhere is not at hand any more")
     let taken = Set(isPossible ? grown : block.units).union(used.map { [$0] } ?? [])
     context.require(layers.buddy.checkInvariants(), "\(name): the records do not agree")
     var free: [Int] = []
