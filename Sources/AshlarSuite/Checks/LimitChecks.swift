@@ -251,6 +251,8 @@ extension Check {
   static let idleBins = Check("idle-bins", "a thread's bins: what it has not allocated from since the last look goes home, and the rest stays") { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
       guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
+      HardwareMemory.cache = cache.address
+      untouched(heap, cache, context)
       let classes = [64, 40 << 10].map(SizeClass.init(holding:))
       let bins = classes.map(cache.bin)
       func fill() {
@@ -270,8 +272,6 @@ extension Check {
         look(expected, "bin \(used) was used")
       }
       look([0, 0], "none was used")
-      HardwareMemory.cache = cache.address
-      untouched(heap, cache, context)
       spare(heap, cache, "a trim", context) { heap.trim() }
       spare(heap, cache, "its end", context) { heap.detach(cache) }
     }
@@ -288,7 +288,7 @@ extension Check {
     context.require(bin.count == 0, "what is not used stays in its bin")
   }
 
-  // Nor are slots touched for that which never had a block.
+  // Of a fresh cache: slots that never had a block are not touched to find none.
   private static func untouched(_ heap: Heap<HardwareMemory>, _ cache: ThreadCache<HardwareMemory>, _ context: CheckContext) {
     func touched() -> Int { ResidentPages(cache.address, ThreadCache<HardwareMemory>.bytes).present }
     let before = touched()
