@@ -41,7 +41,7 @@ import Testing
     #expect((1...SizeClass.largestBatch).contains(sizeClass.batch))
     #expect(slabBytes <= RegionLayout.unitBytes && slabBytes >= sizeClass.size)
     #expect(slabBytes / sizeClass.size >= 8 || slabBytes == RegionLayout.unitBytes)
-    #expect(slabBytes / sizeClass.size <= RegionLayout.bitmapParts * RegionLayout.bitmapPartBytes * 8)
+    #expect(slabBytes / sizeClass.size <= RegionLayout.bitmapBytes * 8)
   }
 
   @Test func `every tag says what it was made from`() {

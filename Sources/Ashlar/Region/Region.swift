@@ -50,7 +50,7 @@ package struct Region<Memory: SharedMemory> {
     let units = bytes / RegionLayout.unitBytes
     let tagBytes = bytes / RegionLayout.granuleBytes
     let pages = units * RegionLayout.pagesPerUnit
-    let (descriptorBytes, bitmapBytes) = (pages * RegionLayout.descriptorBytes, pages * RegionLayout.bitmapParts * RegionLayout.bitmapPartBytes)
+    let (descriptorBytes, bitmapBytes) = (pages * RegionLayout.descriptorBytes, pages * RegionLayout.bitmapBytes)
     let recordBytes = unitRecordBytes(units)
     let committedBytes = strict ? units : 0
     let tableBytes = RegionLayout.routesBytes + tagBytes + descriptorBytes + bitmapBytes + recordBytes + units + committedBytes

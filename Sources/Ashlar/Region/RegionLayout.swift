@@ -13,8 +13,10 @@ package enum RegionLayout {
   package static let pageGranulesShift: UInt = 12
   /// Bytes of the record of a page.
   package static let descriptorBytes = 64
-  /// A page's bitmap has a bit for each granule, and lies in parts: the first of all pages together, then the second of all, …
+  /// Bytes of a page's bitmap: a bit for each granule.
+  package static let bitmapBytes = pageBytes / granuleBytes / 8
+  /// It lies in parts: the first of all pages together, then the second of all, …
   package static let bitmapParts = 4
   /// Bytes of a part: a bit for each block of 64 B.
-  package static let bitmapPartBytes = pageBytes / granuleBytes / 8 / bitmapParts
+  package static let bitmapPartBytes = bitmapBytes / bitmapParts
 }

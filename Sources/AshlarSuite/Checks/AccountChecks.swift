@@ -41,8 +41,7 @@ extension Check {
 
   static let freeMemory = Check("free-memory", "where free memory waits: blocks in caches, stacks and slabs, pages and units") { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 32 << 20)) { heap in
-      guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
-      HardwareMemory.cache = cache.address
+      guard let cache = heap.adoptCache() else { return context.find("no cache") }
       // Sixteen blocks to a page, and as many to a bin.
       let (size, sizeClass) = (4096, SizeClass(holding: 4096))
       func expect(blocks: [Int] = [0, 0, 0], pages: Int = 0, units: Int = 0, _ when: String) {

@@ -145,9 +145,8 @@ extension Check {
     for size in [64, 80, 600, 32 << 10, 1 << 20] {
       let sizeClass = SizeClass(holding: size)
       let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
-        guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
+        guard let cache = heap.adoptCache() else { return context.find("no cache") }
         let bin = cache.bin(sizeClass)
-        HardwareMemory.cache = cache.address
         var last: UInt?
         for number in 0..<sizeClass.slabBlocks {
           guard let block = heap.allocate(size) else { return context.find("no memory") }

@@ -110,9 +110,9 @@ extension Check {
     }
     context.require(!cache.serves(1025) && !cache.serves(.max), "sizes without a route are served")
     context.require(cache.bin(at: 0).room == nil, "the null bin has room")
-    for index in 0..<SizeClass.count {
-      let bin = cache.bin(SizeClass(index: index))
-      context.require(bin.isOpen == open && (bin.room != nil) == open && !bin.isFull, "class \(index) has room, open: \(open)")
+    for sizeClass in SizeClass.all {
+      let bin = cache.bin(sizeClass)
+      context.require(bin.isOpen == open && (bin.room != nil) == open && !bin.isFull, "class \(sizeClass.index) has room, open: \(open)")
     }
     context.count(2)
   }
@@ -153,8 +153,8 @@ extension Check {
     context.require(bin.allocations == made + 5 + 5 + 9, "allocations are lost")
     // Classes that are used alike have their turns apart.
     cache.arm(interval: 0)
-    let usual = Set((0..<SizeClass.count).map { index in
-      let bin = cache.bin(SizeClass(index: index))
+    let usual = Set(SizeClass.all.map { sizeClass in
+      let bin = cache.bin(sizeClass)
       var turn = 1
       while !bin.isDue, turn < 2000 {
         bin.count = 1
@@ -168,8 +168,8 @@ extension Check {
     for round in 0..<40 {
       cache.arm(interval: 10)
       context.require(cache.armedInterval == 10, "the interval is forgotten")
-      for index in 0..<SizeClass.count {
-        let bin = cache.bin(SizeClass(index: index))
+      for sizeClass in SizeClass.all {
+        let bin = cache.bin(sizeClass)
         var turn = 1
         bin.count = bin.capacity
         while bin.popUnsampled() != nil, !bin.isDue, turn < 99 {

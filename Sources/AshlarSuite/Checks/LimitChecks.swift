@@ -33,8 +33,7 @@ extension Check {
   ) { context in
     // Nothing is looked at for its age meanwhile, however long it takes.
     let made = OwnHeap.with(OwnHeap.switches(region: 512 << 20) { $0.delay = 1_000_000_000 }) { heap in
-      guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
-      HardwareMemory.cache = cache.address
+      guard heap.adoptCache() != nil else { return context.find("no cache") }
       limits(of: heap.depots, in: heap, context)
     }
     context.require(made, "no heap")
@@ -92,12 +91,7 @@ extension Check {
     let layers = OwnLayers(mebibytes: 8)
     let (depots, sizeClass) = (layers.depots, SizeClass(holding: 16 << 10))
     func put(_ magazines: Int, _ layers: OwnLayers = layers) {
-      for _ in 0..<magazines {
-        guard let magazine = layers.depots.takeEmpty() else { return context.find("no magazine") }
-        let blocks = layers.blocks(sizeClass, sizeClass.batch)
-        magazine.hold(blocks.count) { layers.tag(blocks[$0]) }
-        layers.depots.put(magazine, sizeClass)
-      }
+      for _ in 0..<magazines { context.require(layers.putMagazine(sizeClass), "no magazine") }
     }
     func use(_ magazines: Int) {
       let taken = (0..<magazines).compactMap { _ in depots.take(sizeClass) }
@@ -250,8 +244,7 @@ extension Check {
 
   static let idleBins = Check("idle-bins", "a thread's bins: what it has not allocated from since the last look goes home, and the rest stays") { context in
     let made = OwnHeap.with(OwnHeap.switches(region: 16 << 20)) { heap in
-      guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
-      HardwareMemory.cache = cache.address
+      guard let cache = heap.adoptCache() else { return context.find("no cache") }
       untouched(heap, cache, context)
       let classes = [64, 40 << 10].map(SizeClass.init(holding:))
       let bins = classes.map(cache.bin)

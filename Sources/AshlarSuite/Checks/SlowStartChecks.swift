@@ -7,8 +7,7 @@ extension Check {
   ) { context in
     for size in [64, 1024, 2048, 40 << 10, 1 << 20] {
       let made = OwnHeap.with(OwnHeap.switches(region: 64 << 20)) { heap in
-        guard let cache = heap.registry.adopt(capacity: { 2 * $0.batch }) else { return context.find("no cache") }
-        HardwareMemory.cache = cache.address
+        guard let cache = heap.adoptCache() else { return context.find("no cache") }
         cache.setOpen(true)
         BinAllowance(heap: heap, cache: cache, sizeClass: SizeClass(holding: size), context: context).check()
       }
@@ -32,12 +31,7 @@ extension Check {
         context.require(depots.hasRoom(blocks, sizeClass) && !depots.hasRoom(blocks + 1, sizeClass), "\(when), class \(size) keeps other than it may")
         context.count(1)
       }
-      func put() {
-        guard let magazine = depots.takeEmpty() else { return context.find("no magazine") }
-        let blocks = layers.blocks(sizeClass, sizeClass.batch)
-        magazine.hold(blocks.count) { layers.tag(blocks[$0]) }
-        depots.put(magazine, sizeClass)
-      }
+      func put() { context.require(layers.putMagazine(sizeClass), "no magazine") }
       func look() { _ = depots.drainIdle(sizeClass, since: 0, into: layers.slabs) }
       func lieIdle() {
         put()

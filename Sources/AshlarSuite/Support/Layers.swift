@@ -74,6 +74,15 @@ package final class OwnLayers: Layers<HardwareMemory> {
     return blocks
   }
 
+  /// Puts a full magazine of blocks, straight from the slabs, on the global stack of their class; false when there is no memory.
+  package func putMagazine(_ sizeClass: SizeClass) -> Bool {
+    guard let magazine = depots.takeEmpty() else { return false }
+    let blocks = blocks(sizeClass, sizeClass.batch)
+    magazine.hold(blocks.count) { tag(blocks[$0]) }
+    depots.put(magazine, sizeClass)
+    return true
+  }
+
   /// Sends blocks home; answers one that was there already.
   package func giveBack(_ sizeClass: SizeClass, _ blocks: [UInt]) -> BlockBase? {
     slabs.giveBack(sizeClass, blocks.count) { tag(blocks[$0]) }.map(region.block(taggedAt:))

@@ -29,6 +29,15 @@ enum OwnHeap {
   }
 }
 
+extension Heap where Memory == HardwareMemory {
+  /// A cache for the calling thread, whose hot path is closed; nil when there is no memory.
+  func adoptCache() -> ThreadCache<HardwareMemory>? {
+    guard let cache = registry.adopt(capacity: { 2 * $0.batch }) else { return nil }
+    HardwareMemory.cache = cache.address
+    return cache
+  }
+}
+
 extension Heap {
   func allocate(_ size: Int, zeroed: Bool = false) -> UnsafeMutableRawPointer? {
     allocate(Request(size: size, zeroed: zeroed), site: .unknown)?.raw
